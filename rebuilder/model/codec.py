@@ -1,0 +1,123 @@
+"""Canonical JSON (RFC 8785) of the nouns, and back.
+
+One converter for every stored or signed document that is made of our own values: `render` is deterministic, `parse`
+refuses unknown and missing keys, duplicate keys, wrong types, and numbers that are not what they should be. The
+round trip is exact: `render(parse(data, cls)) == data` for everything that `render` made.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+import rfc8785
+from cattrs import Converter
+from cattrs.errors import BaseValidationError
+from cattrs.preconf.json import configure_converter
+
+from rebuilder.errors import HostileInput
+from rebuilder.model.digest import Digest
+
+Value = TypeVar("Value")
+
+DOCUMENT_LIMIT_BYTES = 64 * 1024**2
+
+
+def _make_converter() -> Converter:
+    converter = Converter(forbid_extra_keys=True, prefer_attrib_converters=False)
+    configure_converter(converter)
+    converter.register_unstructure_hook(Digest, str)
+    converter.register_structure_hook(Digest, lambda value, _: Digest.parse(_text(value)))
+    converter.register_unstructure_hook(datetime, render_time)
+    converter.register_structure_hook(datetime, lambda value, _: parse_time(_text(value)))
+    converter.register_structure_hook(str, lambda value, _: _text(value))
+    converter.register_structure_hook(int, lambda value, _: _integer(value))
+    converter.register_structure_hook(float, lambda value, _: _number(value))
+    converter.register_structure_hook(bool, lambda value, _: _boolean(value))
+    return converter
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"text expected, found {type(value).__name__}")
+    return value
+
+
+def _integer(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise ValueError(f"integer expected, found {type(value).__name__}")
+    return value
+
+
+def _number(value: object) -> float:
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise ValueError(f"number expected, found {type(value).__name__}")
+    return float(value)
+
+
+def _boolean(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError(f"true or false expected, found {type(value).__name__}")
+    return value
+
+
+def render_time(moment: datetime) -> str:
+    """RFC 3339 in UTC, to the second, with `Z`; raise ValueError for a time without a zone."""
+    if moment.tzinfo is None:
+        raise ValueError("a time without a zone is not a moment")
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def parse_time(text: str) -> datetime:
+    """Read what `render_time` writes, and nothing else."""
+    return datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+
+
+def to_plain(value: object) -> Any:
+    """Turn a noun into dicts, lists, strings and numbers."""
+    return _CONVERTER.unstructure(value)
+
+
+def render(value: object) -> bytes:
+    """Canonical JSON bytes of a noun, or of plain data made of them (RFC 8785)."""
+    return rfc8785.dumps(to_plain(value))
+
+
+def parse(data: bytes, kind: type[Value]) -> Value:
+    """Read a noun from JSON bytes; raise HostileInput for anything that is not exactly one."""
+    plain = parse_json(data)
+    try:
+        return _CONVERTER.structure(plain, kind)
+    except (BaseValidationError, ValueError, TypeError, KeyError) as error:
+        raise HostileInput(f"not a valid {kind.__name__} document: {_first_line(error)}") from error
+
+
+def parse_json(data: bytes) -> Any:
+    """Read JSON strictly: bounded, UTF-8, no duplicate keys, no NaN, no absurd nesting; raise HostileInput."""
+    if len(data) > DOCUMENT_LIMIT_BYTES:
+        raise HostileInput(f"JSON document of {len(data)} bytes; at most {DOCUMENT_LIMIT_BYTES} are read")
+    try:
+        return json.loads(data.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        raise HostileInput(f"not acceptable JSON: {_first_line(error)}") from error
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        raise ValueError("duplicate key in a JSON object")
+    return result
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _first_line(error: BaseException) -> str:
+    while isinstance(error, BaseExceptionGroup) and error.exceptions:
+        error = error.exceptions[0]
+    return (str(error) or type(error).__name__).splitlines()[0][:200]
+
+
+_CONVERTER = _make_converter()

@@ -1,0 +1,101 @@
+"""Everything that determines a rebuild. Its canonical JSON is what the plan id is the SHA-256 of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from rebuilder.model.digest import Digest
+from rebuilder.model.release import FileReference
+
+
+class Fidelity(StrEnum):
+    """How the environment is known."""
+
+    EXACT = "exact"
+    INFERRED = "inferred"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Package:
+    """One package of an environment, with the bytes it came from."""
+
+    name: str
+    version: str
+    architecture: str
+    filename: str
+    size_bytes: int
+    digest: Digest
+    location: str | None = None
+    archive: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageLock:
+    """A base image as data: what it is bootstrapped from, down to each package's digest."""
+
+    distribution: str
+    suite: str
+    architecture: str
+    epoch: int
+    """SOURCE_DATE_EPOCH of the bootstrap, seconds since 1970 UTC: the Date of the newest signed index used."""
+    installer: str
+    """Name and version of the bootstrap program, for it shapes the bytes."""
+    packages: tuple[Package, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Bounds of one build; reaching one is an outcome, never a hang."""
+
+    memory_bytes: int = 6 * 1024**3
+    pids: int = 2048
+    cpus: float = 2.0
+    wall_s: int = 2 * 3600
+    output_bytes: int = 8 * 1024**3
+    """Everything the build may write: build tree and results together."""
+    log_bytes: int = 64 * 1024**2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Environment:
+    """Where the build happens."""
+
+    fidelity: Fidelity
+    reason: str
+    """One sentence: which .buildinfo or lock made it exact, or from what it was inferred."""
+    architecture: str
+    image: Digest
+    """The base image's id: SHA-256 of its config, predictable from the lock."""
+    lock: Digest
+    """Blob of the canonical JSON of the ImageLock."""
+    packages: tuple[Package, ...]
+    """Added on top of the image, sorted by name; with the image's lock, the exact package set."""
+    variables: tuple[tuple[str, str], ...]
+    """The build's whole environment; nothing else is set."""
+    build_path: str
+    hostname: str
+    user: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """Instructions for one rebuild, in plain data."""
+
+    ecosystem: str
+    name: str
+    version: str
+    """Version that the outputs carry; differs from the source's for a binNMU."""
+    source_version: str
+    architecture: str
+    """Of the outputs: `amd64`, `all`, …"""
+    sources: tuple[FileReference, ...]
+    environment: Environment
+    recipe: str
+    """Name of the recipe under recipes/ that was used."""
+    recipe_digest: Digest
+    script: str
+    """POSIX shell, run as the unprivileged user in the build path; /input holds the inputs read-only, /output takes the results."""
+    texts: tuple[tuple[str, str], ...] = ()
+    """Small inputs by file name under /input, such as a binNMU's changelog entry."""
+    limits: Limits = Limits()

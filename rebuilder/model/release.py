@@ -1,0 +1,66 @@
+"""What was published: a release with its artifacts, its sources and the claims about them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rebuilder.model.digest import Digest
+from rebuilder.model.evidence import Evidence
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileReference:
+    """A file that somebody signed for: its name, size and digest, and where it may be fetched."""
+
+    filename: str
+    """A plain file name: no directory, no NUL, never `.` or `..`."""
+    size_bytes: int
+    digest: Digest
+    location: str | None = None
+    """Path relative to an archive's root (`pool/main/…`); never a host name."""
+    archive: str | None = None
+    """Which configured archive serves `location`: its label, for instance `debian-security`."""
+
+    def __post_init__(self) -> None:
+        if not self.filename or "/" in self.filename or "\0" in self.filename or self.filename in {".", ".."}:
+            raise ValueError(f"not a plain file name: {self.filename[:80]!r}")
+        if self.size_bytes < 0:
+            raise ValueError(f"negative size of {self.filename}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Artifact:
+    """One published file of a release, as its reference says it should be."""
+
+    name: str
+    """Package name of the artifact (a binary package's name in Debian)."""
+    version: str
+    architecture: str
+    filename: str
+    reference: FileReference | None
+    """None when nothing was published to compare with: the artifact is listed, cause `no-reference`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Release:
+    """All artifacts of one version, with their sources; what `resolve` answers.
+
+    Nothing in it is trusted until `authenticate` has judged the evidence.
+    """
+
+    target: str
+    """Canonical package URL of what was asked."""
+    ecosystem: str
+    """`deb`, `pypi`, …: the purl type."""
+    distribution: str
+    """`debian`, or the ecosystem's name where it has none."""
+    suite: str
+    name: str
+    version: str
+    artifacts: tuple[Artifact, ...]
+    sources: tuple[FileReference, ...]
+    evidence: tuple[Evidence, ...]
+    indices: tuple[Digest, ...] = ()
+    """Digests of the signed documents and indices this was read from, kept once as shared blobs."""
+    buildinfo: Digest | None = None
+    """Blob of the .buildinfo that defines the environment, if one was given or found."""
