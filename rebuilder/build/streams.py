@@ -1,0 +1,127 @@
+"""Tar streams between this machine and an engine, made and read in blocks, never whole in memory."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path, PurePosixPath
+
+from rebuilder.errors import EngineFailure, RebuilderError
+from rebuilder.world.files import storage_errors
+
+_BLOCK = 1024 * 1024
+_DRAIN_S = 30
+_EPOCH = 315532800
+"""1980-01-01: the time of every file and directory that we put into a container."""
+
+
+def pack(files: Mapping[str, bytes | Path], *, owner: int = 0) -> Iterator[bytes]:
+    """Make a tar stream of files by relative path, sorted, mode 0644, with their directories (0755), owned by `owner`.
+
+    A name must be relative and plain (ValueError): it is ours, not an input's.
+    """
+    for directory in _directories(files):
+        yield _header(directory, 0, owner, tarfile.DIRTYPE)
+    for name in sorted(files):
+        content = files[name]
+        if isinstance(content, bytes):
+            yield _header(name, len(content), owner, tarfile.REGTYPE)
+            yield content + _padding(len(content))
+        else:
+            with storage_errors(content):
+                yield from _file(name, content, owner)
+    yield b"\0" * 1024
+
+
+def _directories(files: Mapping[str, bytes | Path]) -> list[str]:
+    found: set[str] = set()
+    for name in files:
+        path = PurePosixPath(name)
+        if path.is_absolute() or ".." in path.parts or str(path) != name:
+            raise ValueError(f"not a plain relative path: {name[:80]!r}")
+        found.update(str(parent) for parent in path.parents if str(parent) != ".")
+    return sorted(found)
+
+
+def _file(name: str, path: Path, owner: int) -> Iterator[bytes]:
+    with path.open("rb") as stream:
+        size = stream.seek(0, io.SEEK_END)
+        stream.seek(0)
+        yield _header(name, size, owner, tarfile.REGTYPE)
+        left = size
+        while left:
+            block = stream.read(min(_BLOCK, left))
+            if not block:
+                raise OSError(0, "the file became shorter while it was read")
+            left -= len(block)
+            yield block
+        yield _padding(size)
+
+
+def _header(name: str, size: int, owner: int, kind: bytes) -> bytes:
+    entry = tarfile.TarInfo(name)
+    entry.size = size
+    entry.type = kind
+    entry.mode = 0o755 if kind == tarfile.DIRTYPE else 0o644
+    entry.uid = entry.gid = owner
+    entry.mtime = _EPOCH
+    return entry.tobuf(format=tarfile.PAX_FORMAT)
+
+
+def _padding(size: int) -> bytes:
+    return b"\0" * (-size % tarfile.BLOCKSIZE)
+
+
+class Reader(io.RawIOBase):
+    """Lets tarfile read an iterator of blocks as a stream."""
+
+    def __init__(self, blocks: Iterable[bytes]) -> None:
+        self._blocks = iter(blocks)
+        self._rest = memoryview(b"")
+
+    def readable(self) -> bool:
+        """Say that it can be read."""
+        return True
+
+    def readinto(self, buffer: object) -> int:
+        """Give the next bytes."""
+        while not self._rest:
+            block = next(self._blocks, None)
+            if block is None:
+                return 0
+            self._rest = memoryview(block)
+        target = memoryview(buffer)  # type: ignore[arg-type]  # a writable buffer by io's contract
+        count = min(len(target), len(self._rest))
+        target[:count] = self._rest[:count]
+        self._rest = self._rest[count:]
+        return count
+
+
+class Collector:
+    """Drains a container's output in a thread, keeping at most the limit of each stream."""
+
+    def __init__(self, pieces: Iterator[tuple[bytes, bytes]], *, limit_bytes: int) -> None:
+        self._limit_bytes = limit_bytes
+        self._kept = (bytearray(), bytearray())
+        self._failure: RebuilderError | None = None
+        self._thread = threading.Thread(target=self._drain, args=(pieces,), daemon=True)
+        self._thread.start()
+
+    def result(self) -> tuple[bytes, bytes]:
+        """Wait for the end of both streams and return what was kept; raise what reading them raised."""
+        self._thread.join(timeout=_DRAIN_S)
+        if self._failure is not None:
+            raise self._failure
+        if self._thread.is_alive():
+            raise EngineFailure("the engine did not end the output of a container that has ended")
+        return bytes(self._kept[0]), bytes(self._kept[1])
+
+    def _drain(self, pieces: Iterator[tuple[bytes, bytes]]) -> None:
+        try:
+            for piece in pieces:
+                for kept, data in zip(self._kept, piece, strict=True):
+                    kept += data[: max(self._limit_bytes - len(kept), 0)]
+        except RebuilderError as error:
+            self._failure = error
