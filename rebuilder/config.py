@@ -1,7 +1,8 @@
 """Settings: the only module that reads the environment and `rebuilder.toml`.
 
-Order, later wins: built-in defaults, the file (`--config`, else `./rebuilder.toml`, else `$XDG_CONFIG_HOME/rebuilder/rebuilder.toml`),
-environment variables `REBUILDER_…`, command-line options. An unknown key is refused, every fault is reported at once.
+Order, later wins: built-in defaults; `DOCKER_HOST` (for the engine); the file (`--config`, else `$REBUILDER_CONFIG`,
+else `./rebuilder.toml`, else `$XDG_CONFIG_HOME/rebuilder/rebuilder.toml`); environment variables `REBUILDER_…`;
+command-line options. An unknown key is refused, every fault is reported at once. docs/CONFIGURATION.md lists the keys.
 """
 
 from __future__ import annotations
@@ -9,14 +10,15 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 import platformdirs
 
 from rebuilder.errors import ConfigurationError
+from rebuilder.model import table
 from rebuilder.model.plan import Limits
 
 _GIB = 1024**3
@@ -64,9 +66,9 @@ class Policy:
     """How old the Date of an index without Valid-Until may be."""
     accept_rollback: bool = False
     """Accept an index older than the newest one seen before from the same archive and suite."""
-    dsc_signature: str = "record"
+    dsc_signature: Literal["record", "require"] = "record"
     """`record` what is found, or `require` a valid signature by a known developer on the .dsc."""
-    buildinfo_signature: str = "require"
+    buildinfo_signature: Literal["record", "require"] = "require"
     """`record` or `require` a valid signature on a given .buildinfo."""
     second_opinion: bool = False
     """Also ask gpgv about each InRelease; disagreement refuses."""
@@ -96,3 +98,108 @@ class Settings:
     debian: DebianSettings = field(default_factory=DebianSettings)
     report_memory_bytes: int = 2 * _GIB
     report_timeout_s: int = 600
+
+
+_FILE_NAME = "rebuilder.toml"
+_FILE_LIMIT_BYTES = 1024**2
+_PREFIX = "REBUILDER_"
+
+
+def load_settings(
+    config: Path | None = None,
+    overrides: Mapping[str, object] | None = None,
+    *,
+    environment: Mapping[str, str] | None = None,
+) -> Settings:
+    """Put the settings of one run together; raise ConfigurationError that names every fault.
+
+    `overrides` maps key paths (`results`, `policy.control_rebuild`) to values from the command line; None means
+    "not given". `environment` stands in for the process's own in tests.
+    """
+    words = os.environ if environment is None else environment
+    faults: list[str] = []
+    settings = _defaults(words)
+    path = _config_file(config, words)
+    if path is not None:
+        settings = _apply(settings, _load(path), path.parent.absolute(), str(path), faults)
+    settings = _apply(settings, _from_environment(words, faults), Path.cwd(), "environment", faults)
+    settings = _apply(settings, _nested(overrides or {}), Path.cwd(), "command line", faults)
+    if faults:
+        count = "1 setting is" if len(faults) == 1 else f"{len(faults)} settings are"
+        raise ConfigurationError(f"{count} wrong: {'; '.join(faults)}", hint="docs/CONFIGURATION.md lists every key")
+    return settings
+
+
+def recipes_dir() -> Path:
+    """Where recipes and image locks are: inside the installed package, else beside it in a checkout."""
+    here = Path(__file__).resolve().parent
+    installed = here / "_recipes"
+    return installed if installed.is_dir() else here.parent / "recipes"
+
+
+def _defaults(words: Mapping[str, str]) -> Settings:
+    return Settings(
+        cache=platformdirs.user_cache_path("rebuilder"),
+        state=platformdirs.user_state_path("rebuilder"),
+        results=Path.cwd() / "results",
+        engine=words.get("DOCKER_HOST") or None,
+    )
+
+
+def _config_file(config: Path | None, words: Mapping[str, str]) -> Path | None:
+    named = config or (Path(words[_PREFIX + "CONFIG"]) if words.get(_PREFIX + "CONFIG") else None)
+    if named is not None:
+        return named
+    usual = (Path.cwd() / _FILE_NAME, platformdirs.user_config_path("rebuilder") / _FILE_NAME)
+    return next((path for path in usual if path.is_file()), None)
+
+
+def _load(path: Path) -> dict[str, object]:
+    try:
+        with path.open("rb") as stream:
+            data = stream.read(_FILE_LIMIT_BYTES + 1)
+        if len(data) > _FILE_LIMIT_BYTES:
+            raise ConfigurationError(f"{path}: longer than {_FILE_LIMIT_BYTES} bytes")
+        return tomllib.loads(data.decode("utf-8"))
+    except OSError as error:
+        raise ConfigurationError(
+            f"{path}: {error.strerror or error}", hint="name a readable file with --config"
+        ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ConfigurationError(f"{path}: not TOML: {error}") from error
+
+
+def _apply(settings: Settings, values: Mapping[str, object], base: Path, source: str, faults: list[str]) -> Settings:
+    reading = table.Reading(base=base, faults=[])
+    settings = table.apply(settings, values, reading)
+    faults.extend(f"{source}: {fault}" for fault in reading.faults)
+    return settings
+
+
+def _from_environment(words: Mapping[str, str], faults: list[str]) -> dict[str, object]:
+    known = {_PREFIX + key.path.upper().replace(".", "_"): key for key in table.keys(Settings)}
+    found: dict[str, object] = {}
+    for name in sorted(words):
+        if not name.startswith(_PREFIX) or name == _PREFIX + "CONFIG" or not words[name]:
+            continue
+        if name not in known:
+            faults.append(f"environment: {name}: unknown variable{table.closest(name, list(known))}")
+            continue
+        try:
+            found[known[name].path] = table.from_word(known[name], words[name])
+        except ValueError as error:
+            faults.append(f"environment: {name}: {error}")
+    return _nested(found)
+
+
+def _nested(flat: Mapping[str, object]) -> dict[str, object]:
+    nested: dict[str, object] = {}
+    for path, value in flat.items():
+        if value is None:
+            continue
+        *parents, last = path.split(".")
+        place = nested
+        for parent in parents:
+            place = place.setdefault(parent, {})  # type: ignore[assignment]  # our own dicts only
+        place[last] = value
+    return nested

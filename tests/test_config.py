@@ -1,0 +1,189 @@
+"""Settings: what wins over what, and what is refused."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from rebuilder.config import Archive, load_settings, recipes_dir
+from rebuilder.errors import ConfigurationError
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test reads the settings of the person who runs it."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_STATE_HOME"):
+        monkeypatch.setenv(name, str(tmp_path / name.lower()))
+
+
+def _file(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "rebuilder.toml"
+    path.write_text(text)
+    return path
+
+
+def _faults(text: str, tmp_path: Path, environment: dict[str, str] | None = None) -> str:
+    with pytest.raises(ConfigurationError) as caught:
+        load_settings(_file(tmp_path, text), environment=environment or {})
+    return str(caught.value)
+
+
+def test_without_any_file_there_are_defaults(tmp_path: Path) -> None:
+    """The cache, the state and the results have places, and the policy is strict."""
+    settings = load_settings(environment={})
+    assert settings.cache == tmp_path / "xdg_cache_home" / "rebuilder"
+    assert settings.state == tmp_path / "xdg_state_home" / "rebuilder"
+    assert settings.results == tmp_path / "results"
+    assert settings.engine is None
+    assert not settings.policy.accept_expired
+
+
+def test_later_sources_win(tmp_path: Path) -> None:
+    """Options win over the environment, the environment over the file, the file over defaults."""
+    path = _file(tmp_path, 'jobs = 1\nreport_timeout = "1 min"\ncache_budget = "1 GiB"')
+    environment = {"REBUILDER_JOBS": "2", "REBUILDER_REPORT_TIMEOUT": "2 min"}
+    settings = load_settings(path, {"jobs": 3, "engine": None}, environment=environment)
+    assert (settings.jobs, settings.report_timeout_s, settings.cache_budget_bytes) == (3, 120, 1024**3)
+
+
+def test_the_engine_of_the_file_wins_over_docker_host(tmp_path: Path) -> None:
+    """DOCKER_HOST is for every program; what was said to rebuilder itself is nearer."""
+    address = {"DOCKER_HOST": "unix:///general.sock"}
+    assert load_settings(environment=address).engine == "unix:///general.sock"
+    path = _file(tmp_path, 'engine = "unix:///ours.sock"')
+    assert load_settings(path, environment=address).engine == "unix:///ours.sock"
+    assert (
+        load_settings(path, environment={**address, "REBUILDER_ENGINE": "unix:///now.sock"}).engine
+        == "unix:///now.sock"
+    )
+
+
+def test_files_are_found_where_one_stands_and_by_variable(tmp_path: Path) -> None:
+    """`./rebuilder.toml` is read unasked; REBUILDER_CONFIG names another; --config wins over both."""
+    _file(tmp_path, "jobs = 4")
+    other, third = tmp_path / "other.toml", tmp_path / "third.toml"
+    other.write_text("jobs = 5")
+    third.write_text("jobs = 6")
+    assert load_settings(environment={}).jobs == 4
+    assert load_settings(environment={"REBUILDER_CONFIG": str(other)}).jobs == 5
+    assert load_settings(third, environment={"REBUILDER_CONFIG": str(other)}).jobs == 6
+
+
+def test_tables_quantities_and_archives_are_read(tmp_path: Path) -> None:
+    """Sizes and durations are read as people write them; relative paths start at the file."""
+    path = _file(
+        tmp_path,
+        """
+        results = "published"
+        [limits]
+        memory = "512 MiB"
+        wall = "90 min"
+        cpus = 1
+        [policy]
+        unknown_freshness_max_age = "30 d"
+        dsc_signature = "require"
+        [debian]
+        developer_keyrings = ["keys/developers.gpg"]
+        [[debian.archives]]
+        label = "frozen"
+        uri = "http://127.0.0.1:8000/debian"
+        suites = ["trixie"]
+        keyrings = ["keys/frozen.gpg"]
+        """,
+    )
+    settings = load_settings(
+        path, environment={"REBUILDER_POLICY_ACCEPT_EXPIRED": "yes", "REBUILDER_LIMITS_PIDS": "64"}
+    )
+    assert settings.results == tmp_path / "published"
+    assert (settings.limits.memory_bytes, settings.limits.wall_s, settings.limits.cpus) == (512 * 1024**2, 5400, 1.0)
+    assert settings.limits.pids == 64
+    assert settings.policy.accept_expired
+    assert settings.policy.unknown_freshness_max_age == timedelta(days=30)
+    assert settings.policy.dsc_signature == "require"
+    assert settings.debian.developer_keyrings == (tmp_path / "keys/developers.gpg",)
+    assert settings.debian.archives == (
+        Archive(
+            label="frozen",
+            uri="http://127.0.0.1:8000/debian",
+            suites=("trixie",),
+            keyrings=(tmp_path / "keys/frozen.gpg",),
+        ),
+    )
+
+
+def test_every_fault_is_reported_at_once(tmp_path: Path) -> None:
+    """One run shows a person everything that is wrong, by key path, with the near name."""
+    message = _faults(
+        """
+        jbos = 1
+        cache_budget = "plenty"
+        [limits]
+        memroy = "1 GiB"
+        pids = 0
+        cpus = "two"
+        [policy]
+        dsc_signature = "maybe"
+        accept_expired = 1
+        [[debian.archives]]
+        label = "no address"
+        """,
+        tmp_path,
+        {"REBUILDER_JOSB": "1", "REBUILDER_POLICY_SECOND_OPINION": "perhaps"},
+    )
+    for part in (
+        "11 settings are wrong",
+        "jbos: unknown key; did you mean jobs?",
+        "cache_budget: expected a size such as 512 MiB or 20 GiB, found 'plenty'",
+        "limits.memroy: unknown key; did you mean memory?",
+        "limits.pids: expected more than 0, found 0",
+        "limits.cpus: expected a number, found 'two'",
+        "policy.dsc_signature: expected record or require, found 'maybe'",
+        "policy.accept_expired: expected true or false, found 1",
+        "debian.archives[1].uri: this key is required",
+        "debian.archives[1].suites: this key is required",
+        "REBUILDER_JOSB: unknown variable; did you mean REBUILDER_JOBS?",
+        "REBUILDER_POLICY_SECOND_OPINION: expected true or false, found 'perhaps'",
+    ):
+        assert part in message
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        ("jobs = [", "not TOML"),
+        ('limits = "big"', "limits: expected a table, found 'big'"),
+        ("debian.archives = 3", "debian.archives: expected a list of tables, found 3"),
+        ("debian.archives = [3]", "debian.archives[1]: expected a table, found 3"),
+        ("jobs = true", "jobs: expected a whole number, found True"),
+        ('results = ""', "results: expected a path, found ''"),
+        ("jobs = -1", "jobs: expected at least 0, found -1"),
+        ('debian.developer_keyrings = "one.gpg"', "debian.developer_keyrings: expected a list, found 'one.gpg'"),
+        (
+            'policy.unknown_freshness_max_age = "30"',
+            "expected a duration such as 90 s, 10 min, 2 h or 30 d, found '30'",
+        ),
+    ],
+)
+def test_a_wrong_value_says_what_was_expected(text: str, part: str, tmp_path: Path) -> None:
+    """Types are never coerced."""
+    assert part in _faults(text, tmp_path)
+
+
+def test_a_named_file_must_be_there(tmp_path: Path) -> None:
+    """A misspelt --config is an error, not the defaults."""
+    with pytest.raises(ConfigurationError, match=r"absent\.toml: No such file"):
+        load_settings(tmp_path / "absent.toml", environment={})
+
+
+def test_an_option_is_checked_like_a_key() -> None:
+    """The command line cannot set what the file could not."""
+    with pytest.raises(ConfigurationError, match="command line: jobs: expected at least 0"):
+        load_settings(overrides={"jobs": -2}, environment={})
+
+
+def test_recipes_are_found_from_the_checkout() -> None:
+    """The data directory is named `recipes` beside the package, or `_recipes` inside an installed one."""
+    assert recipes_dir().name in {"recipes", "_recipes"}
