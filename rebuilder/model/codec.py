@@ -8,7 +8,7 @@ round trip is exact: `render(parse(data, cls)) == data` for everything that `ren
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 import rfc8785
@@ -31,6 +31,8 @@ def _make_converter() -> Converter:
     converter.register_structure_hook(Digest, lambda value, _: Digest.parse(_text(value)))
     converter.register_unstructure_hook(datetime, render_time)
     converter.register_structure_hook(datetime, lambda value, _: parse_time(_text(value)))
+    converter.register_unstructure_hook(timedelta, lambda value: int(value.total_seconds()))
+    converter.register_structure_hook(timedelta, lambda value, _: timedelta(seconds=_integer(value)))
     converter.register_structure_hook(str, lambda value, _: _text(value))
     converter.register_structure_hook(int, lambda value, _: _integer(value))
     converter.register_structure_hook(float, lambda value, _: _number(value))

@@ -20,6 +20,8 @@ class FileReference:
     """Path relative to an archive's root (`pool/main/…`); never a host name."""
     archive: str | None = None
     """Which configured archive serves `location`: its label, for instance `debian-security`."""
+    also: tuple[tuple[str, str], ...] = ()
+    """Further places of the same bytes, as (archive label, path): signed indices list the digest there too."""
 
     def __post_init__(self) -> None:
         if not self.filename or "/" in self.filename or "\0" in self.filename or self.filename in {".", ".."}:
