@@ -1,0 +1,1 @@
+"""Where releases come from: one package an ecosystem, the same names inside each (`resolve`, `authenticate`)."""
