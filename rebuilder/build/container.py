@@ -47,7 +47,7 @@ class Spec:
     command: tuple[str, ...]
     user: str = "0:0"
     environment: tuple[tuple[str, str], ...] = ()
-    """The whole environment but what the image sets; our images set none."""
+    """The whole environment: nothing that an engine or an image sets reaches the command."""
     directory: str = "/"
     hostname: str = "rebuilder"
     mounts: tuple[Mount, ...] = ()
@@ -57,6 +57,11 @@ class Spec:
     read_only: bool = True
     """Whether the root file system is."""
     limits: Limits = field(default_factory=Limits)
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        """The command behind `env -i`, for an engine adds PATH, HOME and HOSTNAME of its own accord."""
+        return ("/usr/bin/env", "-i", *(f"{name}={value}" for name, value in self.environment), *self.command)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -30,8 +30,8 @@ def run_once(  # noqa: PLR0913 - keyword-only, all with defaults but what is run
 
     `files` are found read-only under /input, by their relative path, owned by root. The root file system may be written
     (as root) and is thrown away; /tmp, /var/tmp and /run are in memory. Raise ResourceExhausted when it outlives
-    `limits.wall_s` or the kernel kills it for want of memory, EngineFailure when the engine fails. Its environment is PATH,
-    LC_ALL=C.UTF-8 and `environment`.
+    `limits.wall_s` or the kernel kills it for want of memory, EngineFailure when the engine fails. Its environment is
+    PATH, LC_ALL=C.UTF-8 and `environment`.
     """
     with engine.volume() as volume:
         fill(engine, image, volume, files)

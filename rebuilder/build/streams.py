@@ -23,12 +23,12 @@ def pack(files: Mapping[str, bytes | Path], *, owner: int = 0) -> Iterator[bytes
     A name must be relative and plain (ValueError): it is ours, not an input's.
     """
     for directory in _directories(files):
-        yield _header(directory, 0, owner, tarfile.DIRTYPE)
+        yield header(directory, 0, owner, tarfile.DIRTYPE)
     for name in sorted(files):
         content = files[name]
         if isinstance(content, bytes):
-            yield _header(name, len(content), owner, tarfile.REGTYPE)
-            yield content + _padding(len(content))
+            yield header(name, len(content), owner)
+            yield content + padding(len(content))
         else:
             with storage_errors(content):
                 yield from _file(name, content, owner)
@@ -49,7 +49,7 @@ def _file(name: str, path: Path, owner: int) -> Iterator[bytes]:
     with path.open("rb") as stream:
         size = stream.seek(0, io.SEEK_END)
         stream.seek(0)
-        yield _header(name, size, owner, tarfile.REGTYPE)
+        yield header(name, size, owner)
         left = size
         while left:
             block = stream.read(min(_BLOCK, left))
@@ -57,10 +57,11 @@ def _file(name: str, path: Path, owner: int) -> Iterator[bytes]:
                 raise OSError(0, "the file became shorter while it was read")
             left -= len(block)
             yield block
-        yield _padding(size)
+        yield padding(size)
 
 
-def _header(name: str, size: int, owner: int, kind: bytes) -> bytes:
+def header(name: str, size: int, owner: int = 0, kind: bytes = tarfile.REGTYPE) -> bytes:
+    """Make a member's header block (POSIX.1-2001 pax where the name asks for it)."""
     entry = tarfile.TarInfo(name)
     entry.size = size
     entry.type = kind
@@ -70,7 +71,8 @@ def _header(name: str, size: int, owner: int, kind: bytes) -> bytes:
     return entry.tobuf(format=tarfile.PAX_FORMAT)
 
 
-def _padding(size: int) -> bytes:
+def padding(size: int) -> bytes:
+    """Fill a member up to a whole block."""
     return b"\0" * (-size % tarfile.BLOCKSIZE)
 
 
@@ -122,6 +124,6 @@ class Collector:
         try:
             for piece in pieces:
                 for kept, data in zip(self._kept, piece, strict=True):
-                    kept += data[: max(self._limit_bytes - len(kept), 0)]
+                    kept.extend(data[: max(self._limit_bytes - len(kept), 0)])
         except RebuilderError as error:
             self._failure = error

@@ -1,0 +1,342 @@
+"""The one module that talks to a container engine: Docker's HTTP API through docker-py (Docker, or Podman's socket).
+
+What every container gets, and no caller can change: `network_mode none`, all capabilities dropped but those that the
+Spec names, no-new-privileges, an init process, no swap, no core dumps, labels that name the owner. Every exception of
+docker-py, requests, urllib3 and the socket is translated here.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from typing import Any
+
+import docker
+import docker.errors
+import requests.exceptions  # noqa: TID251 - docker-py lets its exceptions through; nothing is downloaded
+import urllib3.exceptions
+from docker.types import LogConfig, Ulimit
+from docker.types import Mount as DockerMount
+from docker.utils import kwargs_from_env
+
+from rebuilder.build.container import (
+    LABEL,
+    Description,
+    Finished,
+    ImageRecord,
+    Leftover,
+    Spec,
+    State,
+)
+from rebuilder.build.owner import Owner
+from rebuilder.errors import EngineFailure, EnvironmentUnavailable, ResourceExhausted
+from rebuilder.model.digest import Digest
+
+_ABSENT = "start it with `make engine`, name another with DOCKER_HOST, or ask `rebuilder doctor`"
+_ANSWER_S = 600
+"""How long one answer may take: a commit or a load of a big image is one answer."""
+_BLOCK = 1024 * 1024
+_COUNTER = itertools.count(1)
+
+
+@contextmanager
+def _engine_errors(doing: str) -> Iterator[None]:
+    """Translate everything that talking to an engine can raise."""
+    try:
+        yield
+    except docker.errors.APIError as error:
+        raise _refused(doing, error) from error
+    except docker.errors.DockerException as error:
+        raise EngineFailure(f"no container engine answers ({doing})", hint=_ABSENT) from error
+    except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+        raise EngineFailure(f"the container engine stopped answering while {doing}", hint=_ABSENT) from error
+
+
+def _refused(doing: str, error: docker.errors.APIError) -> EngineFailure | ResourceExhausted:
+    words = " ".join(str(error.explanation or error).split())[:300]
+    if "no space left on device" in words or "disk quota exceeded" in words:
+        return ResourceExhausted(
+            f"the container engine's disk is full ({doing})", hint="`rebuilder cache prune`, or a bigger disk"
+        )
+    return EngineFailure(f"the container engine refused {doing}: {words}")
+
+
+class DockerEngine:
+    """See rebuilder.build.container.Engine. Safe to use from several threads."""
+
+    def __init__(self, address: str | None = None, *, owner: Owner | None = None) -> None:
+        """Talk to the engine at `address`, else to DOCKER_HOST, else to the local socket; nothing is sent yet."""
+        self._address = address
+        self._owner = owner or Owner.here()
+        self._local = threading.local()
+
+    @property
+    def owner(self) -> Owner:
+        """Whose the containers are."""
+        return self._owner
+
+    def describe(self) -> Description:
+        """See Engine.describe."""
+        with _engine_errors("asking its version"):
+            answer = self._api.version()
+        names = [part.get("Name", "") for part in answer.get("Components", [])]
+        podman = any("podman" in name.lower() for name in names)
+        return Description(
+            name="podman" if podman else "docker",
+            version=str(answer.get("Version", "")),
+            kernel=str(answer.get("KernelVersion", "")),
+            architecture=str(answer.get("Arch", "")),
+        )
+
+    @contextmanager
+    def container(self, spec: Spec) -> Iterator[DockerContainer]:
+        """See Engine.container."""
+        name = f"rebuilder-{self._owner.run}-{next(_COUNTER)}"
+        try:
+            with _engine_errors("creating a container"):
+                self._create(name, spec)
+            yield DockerContainer(self, name)
+        finally:
+            self.remove(Leftover(kind="container", name=name, labels={}))
+
+    @contextmanager
+    def volume(self) -> Iterator[str]:
+        """See Engine.volume."""
+        name = f"rebuilder-{self._owner.run}-{next(_COUNTER)}"
+        try:
+            with _engine_errors("creating a volume"):
+                self._api.create_volume(name, labels=self._owner.labels())
+            yield name
+        finally:
+            self.remove(Leftover(kind="volume", name=name, labels={}))
+
+    def load_image(self, archive: Iterable[bytes]) -> None:
+        """See Engine.load_image."""
+        with _engine_errors("loading an image"):
+            for line in self._api.load_image(archive, quiet=True):
+                if "error" in line:
+                    raise docker.errors.APIError(line["error"], explanation=line["error"])
+
+    def pull(self, reference: str) -> Digest:
+        """See Engine.pull."""
+        name, separator, digest = reference.rpartition("@")
+        if not separator or not name:
+            raise EnvironmentUnavailable(f"image {reference!r} is not pinned", hint="name it as `name@sha256:…`")
+        with _engine_errors(f"pulling {reference}"):
+            for line in self._api.pull(name, tag=digest, stream=True, decode=True):
+                if "error" in line:
+                    raise docker.errors.APIError(line["error"], explanation=line["error"])
+            return Digest.parse(self._api.inspect_image(reference)["Id"])
+
+    def image(self, image: Digest) -> ImageRecord | None:
+        """See Engine.image."""
+        with _engine_errors("looking an image up"):
+            try:
+                found = self._api.inspect_image(str(image))
+            except docker.errors.NotFound:
+                return None
+        return ImageRecord(
+            image=Digest.parse(_prefixed(found["Id"])),
+            labels=(found.get("Config") or {}).get("Labels") or {},
+            size_bytes=int(found.get("Size") or 0),
+            made_at=datetime.fromisoformat(found["Created"][:19] + "+00:00"),
+        )
+
+    def images(self) -> tuple[ImageRecord, ...]:
+        """See Engine.images."""
+        with _engine_errors("listing images"):
+            found = {_prefixed(entry["Id"]) for entry in self._api.images(filters={"label": f"{LABEL}=1"})}
+        records = (self.image(Digest.parse(name)) for name in sorted(found))
+        return tuple(record for record in records if record is not None)
+
+    def tag(self, image: Digest, name: str) -> None:
+        """See Engine.tag."""
+        repository, _, tag = name.partition(":")
+        with _engine_errors("naming an image"):
+            self._api.tag(str(image), repository, tag)
+
+    def remove_image(self, image: Digest) -> None:
+        """See Engine.remove_image."""
+        with _engine_errors("removing an image"):
+            try:
+                self._api.remove_image(str(image), force=True)
+            except docker.errors.NotFound:
+                return
+
+    def leftovers(self) -> tuple[Leftover, ...]:
+        """See Engine.leftovers."""
+        ours = {"label": f"{LABEL}=1"}
+        with _engine_errors("listing containers and volumes"):
+            containers = self._api.containers(all=True, filters=ours)
+            volumes = self._api.volumes(filters=ours).get("Volumes") or []
+        return (
+            *(Leftover(kind="container", name=found["Id"], labels=found.get("Labels") or {}) for found in containers),
+            *(Leftover(kind="volume", name=found["Name"], labels=found.get("Labels") or {}) for found in volumes),
+        )
+
+    def remove(self, leftover: Leftover) -> None:
+        """See Engine.remove."""
+        with _engine_errors(f"removing a {leftover.kind}"):
+            try:
+                if leftover.kind == "container":
+                    self._api.remove_container(leftover.name, v=True, force=True)
+                else:
+                    self._api.remove_volume(leftover.name, force=True)
+            except docker.errors.NotFound:
+                return
+
+    @property
+    def _api(self) -> Any:  # noqa: ANN401 - docker-py's annotations are incomplete
+        """One connection pool a thread: requests' sessions are not made for sharing."""
+        client: docker.APIClient | None = getattr(self._local, "client", None)
+        if client is None:
+            settings = kwargs_from_env()
+            if self._address is not None:
+                settings["base_url"] = self._address
+            client = docker.APIClient(version="auto", timeout=_ANSWER_S, **settings)
+            client.trust_env = False
+            self._local.client = client
+        return client
+
+    def _create(self, name: str, spec: Spec) -> None:
+        limits = spec.limits
+        host = self._api.create_host_config(
+            network_mode="none",
+            cap_drop=["ALL"],
+            cap_add=list(spec.capabilities),
+            security_opt=["no-new-privileges"],
+            init=True,
+            read_only=spec.read_only,
+            mounts=[
+                DockerMount(mount.path, mount.volume, type="volume", read_only=not mount.writable, no_copy=True)
+                for mount in spec.mounts
+            ],
+            tmpfs={
+                tmpfs.path: f"rw,nosuid,nodev,{'exec' if tmpfs.executable else 'noexec'},"
+                f"size={tmpfs.size_bytes},mode={tmpfs.mode}"
+                for tmpfs in spec.tmpfs
+            },
+            mem_limit=limits.memory_bytes,
+            memswap_limit=limits.memory_bytes,
+            pids_limit=limits.pids,
+            nano_cpus=int(limits.cpus * 1e9),
+            log_config=LogConfig(type=LogConfig.types.NONE),
+            ulimits=[Ulimit(name="core", soft=0, hard=0), Ulimit(name="nofile", soft=1024, hard=65536)],
+            ipc_mode="private",
+            dns=["127.0.0.1"],
+        )
+        self._api.create_container(
+            str(spec.image),
+            list(spec.arguments),
+            name=name,
+            hostname=spec.hostname,
+            user=spec.user,
+            environment=[],
+            working_dir=spec.directory,
+            entrypoint=[],
+            labels=self._owner.labels(),
+            host_config=host,
+            stop_timeout=1,
+            use_config_proxy=False,
+        )
+
+
+class DockerContainer:
+    """See rebuilder.build.container.Container."""
+
+    def __init__(self, engine: DockerEngine, name: str) -> None:
+        self._engine = engine
+        self._name = name
+
+    @property
+    def name(self) -> str:
+        """See Container.name."""
+        return self._name
+
+    @property
+    def _api(self) -> Any:  # noqa: ANN401 - as above
+        return self._engine._api
+
+    def put(self, path: str, tar: Iterable[bytes]) -> None:
+        """See Container.put."""
+        with _engine_errors("copying files into a container"):
+            self._api.put_archive(self._name, path, tar)
+
+    def get(self, path: str, *, limit_bytes: int) -> Iterator[bytes]:
+        """See Container.get."""
+        with _engine_errors("copying files out of a container"):
+            blocks, _ = self._api.get_archive(self._name, path, chunk_size=_BLOCK)
+            taken = 0
+            for block in blocks:
+                taken += len(block)
+                if taken > limit_bytes:
+                    raise ResourceExhausted(f"{path} in the container is larger than {limit_bytes} bytes")
+                yield block
+
+    def start(self) -> Iterator[tuple[bytes, bytes]]:
+        """See Container.start. Attached before the start, so that no byte can be missed."""
+        with _engine_errors("starting a container"):
+            stream = self._api.attach(self._name, stdout=True, stderr=True, stream=True, demux=True)
+            self._api.start(self._name)
+        return self._pieces(stream)
+
+    def _pieces(self, stream: Iterable[tuple[bytes | None, bytes | None]]) -> Iterator[tuple[bytes, bytes]]:
+        with _engine_errors("reading a container's output"):
+            for output, errors in stream:
+                yield output or b"", errors or b""
+
+    def state(self) -> State:
+        """See Container.state."""
+        with _engine_errors("asking how a container stands"):
+            found: dict[str, Any] = self._api.inspect_container(self._name)["State"]
+        return State(
+            running=bool(found.get("Running")),
+            status=int(found.get("ExitCode") or 0),
+            memory_exhausted=bool(found.get("OOMKilled")),
+            problem=str(found.get("Error") or "")[:300],
+        )
+
+    def wait(self, timeout_s: float) -> State | None:
+        """See Container.wait. docker-py cannot tell a timeout from a dead engine, so the engine is asked afterwards."""
+        quiet = suppress(requests.exceptions.RequestException, urllib3.exceptions.HTTPError)
+        with _engine_errors("waiting for a container"), quiet:
+            self._api.wait(self._name, timeout=timeout_s)
+        state = self.state()
+        return None if state.running else state
+
+    def kill(self) -> None:
+        """See Container.kill."""
+        with _engine_errors("killing a container"):
+            try:
+                self._api.kill(self._name)
+            except docker.errors.APIError as error:
+                if error.status_code not in {404, 409}:
+                    raise
+
+    def execute(self, command: tuple[str, ...], *, user: str) -> Finished:
+        """See Container.execute."""
+        with _engine_errors("running a command in a container"):
+            made = self._api.exec_create(self._name, list(command), user=user)
+            output, errors = self._api.exec_start(made["Id"], demux=True)
+            status = self._api.exec_inspect(made["Id"]).get("ExitCode")
+        return Finished(status=-1 if status is None else int(status), output=output or b"", errors=errors or b"")
+
+    def commit(self, labels: Mapping[str, str], *, tag: str) -> Digest:
+        """See Container.commit. The container is not paused: it is not running."""
+        repository, _, name = tag.partition(":")
+        configuration = {"Labels": {LABEL: "1", **labels}, "Cmd": ["/bin/sh"]}
+        with _engine_errors("committing a container"):
+            made = self._api.commit(self._name, repository, name, pause=False, conf=configuration)
+        return Digest.parse(_prefixed(made["Id"]))
+
+    def export(self) -> Iterator[bytes]:
+        """See Container.export."""
+        with _engine_errors("exporting a container's tree"):
+            yield from self._api.export(self._name, chunk_size=_BLOCK)
+
+
+def _prefixed(identifier: str) -> str:
+    return identifier if identifier.startswith("sha256:") else f"sha256:{identifier}"
