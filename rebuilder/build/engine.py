@@ -224,7 +224,7 @@ class DockerEngine:
             pids_limit=limits.pids,
             nano_cpus=int(limits.cpus * 1e9),
             log_config=LogConfig(type=LogConfig.types.NONE),
-            ulimits=[Ulimit(name="core", soft=0, hard=0), Ulimit(name="nofile", soft=1024, hard=65536)],
+            ulimits=[Ulimit(name="core", soft=0, hard=0), Ulimit(name="nofile", soft=1024, hard=4096)],
             ipc_mode="private",
             dns=["127.0.0.1"],
         )
