@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from typing import Any, TypeVar
 
 import rfc8785
@@ -33,11 +34,16 @@ def _make_converter() -> Converter:
     converter.register_structure_hook(datetime, lambda value, _: parse_time(_text(value)))
     converter.register_unstructure_hook(timedelta, lambda value: int(value.total_seconds()))
     converter.register_structure_hook(timedelta, lambda value, _: timedelta(seconds=_integer(value)))
-    converter.register_structure_hook(str, lambda value, _: _text(value))
+    converter.register_structure_hook(str, _structure_text)
     converter.register_structure_hook(int, lambda value, _: _integer(value))
     converter.register_structure_hook(float, lambda value, _: _number(value))
     converter.register_structure_hook(bool, lambda value, _: _boolean(value))
     return converter
+
+
+def _structure_text(value: object, kind: type[str]) -> str:
+    """Text stays text; for a closed set (a StrEnum is a str as well) it must be one of its words."""
+    return kind(_text(value)) if issubclass(kind, StrEnum) else _text(value)
 
 
 def _text(value: object) -> str:
