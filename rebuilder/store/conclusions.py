@@ -1,0 +1,93 @@
+"""What the ledger answers: conclusions over time, and the events that somebody must look at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from rebuilder.model.cause import Cause
+from rebuilder.model.digest import Digest
+from rebuilder.model.verdict import Verdict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conclusion:
+    """One dossier, as a line of history."""
+
+    ecosystem: str
+    distribution: str
+    suite: str
+    name: str
+    version: str
+    architecture: str
+    target: str
+    verdict: Verdict
+    causes: tuple[Cause, ...]
+    reason: str
+    dossier: Digest
+    directory: str
+    """Where its documents are, relative to the results."""
+    concluded_at: datetime
+
+    @property
+    def line(self) -> tuple[str, str, str, str]:
+        """What its history is kept under: the same package and architecture over its versions."""
+        return (self.ecosystem, self.distribution, self.name, self.architecture)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Regression:
+    """A package that used to reproduce better than it does now."""
+
+    before: Conclusion
+    after: Conclusion
+
+
+class EventKind(StrEnum):
+    """What somebody must look at."""
+
+    ARTIFACT_CHANGED = "artifact-changed"
+    ARCHIVE_WENT_BACK = "archive-went-back"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Something that honest archives do not do."""
+
+    kind: EventKind
+    subject: str
+    """File name, or archive and suite."""
+    detail: str
+    """One sentence: what was expected, what was found."""
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublishedDocument:
+    """One signed document of a dossier, as it was published."""
+
+    filename: str
+    """The artifact that it speaks about."""
+    kind: str
+    """`verdict`, `slsa-provenance`, `slsa-vsa`, `link-metablock`, `link-dsse`."""
+    key: str
+    """Id of the key that signed it."""
+    digest: Digest
+    path: str
+    """Relative to the dossier's directory."""
+
+
+def regressions_among(conclusions: Iterable[Conclusion]) -> tuple[Regression, ...]:
+    """Every step from a better to a worse decided verdict, oldest first; `undecided` says nothing either way."""
+    decided: dict[tuple[str, str, str, str], Conclusion] = {}
+    found = []
+    for conclusion in sorted(conclusions, key=lambda each: each.concluded_at):
+        if conclusion.verdict is Verdict.UNDECIDED:
+            continue
+        before = decided.get(conclusion.line)
+        if before is not None and conclusion.verdict.badness > before.verdict.badness:
+            found.append(Regression(before=before, after=conclusion))
+        decided[conclusion.line] = conclusion
+    return tuple(found)
