@@ -1,0 +1,66 @@
+# The front door. `make` alone explains itself; every target does the set-up that it needs.
+.DEFAULT_GOAL := help
+.PHONY: help setup lock engine packages test-packages demo test test-all check format bench up down clean doctor
+SHELL := /bin/sh
+MAKEFLAGS += --no-print-directory
+
+PY := .venv/bin/python
+# Where the engine is that answers: DOCKER_HOST, Docker's socket, or Podman's.
+WITH_ENGINE = DOCKER_HOST="$$($(PY) -m tools.engine address)"
+TARGET ?= deb:trixie/cjson
+ARGS ?=
+TESTS ?=
+
+help: ## say what there is
+	@echo "Two commands: make demo   verifies $(TARGET) for real    make test   runs the tests"
+	@echo
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
+	@echo
+	@echo "  make demo TARGET=deb:trixie/munge     another package"
+	@echo "  make test TESTS=tests/compare         some of the tests"
+
+demo: setup packages engine ## verify a real Debian package: rebuild, compare, sign, publish
+	$(WITH_ENGINE) .venv/bin/rebuilder verify $(ARGS) $(TARGET)
+
+test: setup test-packages engine ## run the tests, one real sample for each behaviour (minutes)
+	$(WITH_ENGINE) $(PY) -m pytest -m "not slow" $(ARGS) $(TESTS)
+
+test-all: setup test-packages engine ## run every test, the dear ones too (may take an hour)
+	$(WITH_ENGINE) $(PY) -m pytest $(ARGS) $(TESTS)
+
+check: setup ## format, lint, types and the fast tests, without engine and network
+	$(PY) -m ruff format --check .
+	$(PY) -m ruff check .
+	$(PY) -m mypy
+	$(PY) -m pytest -m "not slow and not engine and not live" $(ARGS) $(TESTS)
+
+format: setup ## write the code the way `make check` wants it
+	$(PY) -m ruff format .
+	$(PY) -m ruff check --fix .
+
+bench: setup test-packages engine ## measure against a plain script, sbuild and sha256sum
+	$(WITH_ENGINE) $(PY) -m bench $(ARGS)
+
+setup: ## make .venv hold exactly what requirements.lock names
+	@tools/setup
+
+lock: ## write requirements.lock from pyproject.toml (ARGS=--upgrade for newer versions)
+	@tools/lock $(ARGS)
+
+packages: setup
+	@$(PY) -m tools.packages required recommended
+
+test-packages: setup
+	@$(PY) -m tools.packages required recommended tests
+
+engine up: setup ## use the container engine that answers, or install and start one
+	@$(PY) -m tools.engine up
+
+down: setup ## stop the container engine that make started, and no other
+	@$(PY) -m tools.engine down
+
+doctor: setup ## say what this machine lacks and how to get it
+	@.venv/bin/rebuilder doctor $(ARGS)
+
+clean: ## remove the virtual environment and the tools' caches (not results/, not the downloads)
+	rm -rf .venv .state .mypy_cache .ruff_cache .pytest_cache .hypothesis

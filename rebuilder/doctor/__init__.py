@@ -1,0 +1,1 @@
+"""What this machine lacks for verifying releases, and how to get it."""

@@ -1,0 +1,213 @@
+"""Start a container engine of Debian's docker.io, and stop exactly that one again.
+
+What was started is written to `engine.json` before anything waits for it: process id and start time (field 22 of
+/proc/PID/stat), which no other process can have. Containers here never have network, so the daemon gets no bridge and
+leaves the machine's packet filter alone.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from rebuilder.doctor.engine import Answer, ask
+from rebuilder.world import process
+
+WITHOUT_NETWORK = ("--bridge=none", "--iptables=false", "--ip-forward=false", "--ip-masq=false")
+START_S = 60
+STOP_S = 30
+
+
+class EngineError(Exception):
+    """The engine could not be started or stopped; the message says what to do."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where an engine keeps its things."""
+
+    state: Path
+    """Our record, its log and its process id."""
+    socket: Path = Path("/var/run/docker.sock")
+    run: Path = Path("/var/run/docker")
+    data: Path | None = None
+    """None for the engine's own default."""
+
+    @property
+    def address(self) -> str:
+        """What DOCKER_HOST says to reach it."""
+        return f"unix://{self.socket}"
+
+    @property
+    def log(self) -> Path:
+        """What the daemon says."""
+        return self.state / "dockerd.log"
+
+    @property
+    def record(self) -> Path:
+        """Which process we started."""
+        return self.state / "engine.json"
+
+
+DEFAULT = Place(state=Path("/run/rebuilder"))
+
+
+def below(root: Path) -> Place:
+    """Describe an engine of its own, everything under one directory, beside whatever the machine runs."""
+    return Place(state=root, socket=root / "docker.sock", run=root / "run", data=root / "data")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Started:
+    """A daemon that is there because we wanted it."""
+
+    pid: int
+    ticks: int
+    """When it started, in the kernel's clock ticks since boot."""
+    service: bool = False
+    """Whether the machine's service manager runs it."""
+
+
+def start(place: Place) -> Answer:
+    """Start dockerd and wait until it answers; raise EngineError, with its last words, when it does not."""
+    program = process.find("dockerd")
+    if program is None:
+        raise EngineError("no dockerd to start: docker.io is not installed")
+    _refuse_second(place)
+    _forget_stale(place)
+    place.state.mkdir(parents=True, exist_ok=True)
+    own = ["--host", place.address, "--pidfile", str(place.state / "dockerd.pid"), "--log-level=warn"]
+    if place.data:
+        own += ["--data-root", str(place.data), "--exec-root", str(place.run)]
+    # A machine with a configuration of its own keeps it: a flag that is also in the file would be refused.
+    flags = [] if place.data is None and Path("/etc/docker/daemon.json").exists() else WITHOUT_NETWORK
+    with place.log.open("ab") as log:
+        daemon = subprocess.Popen(
+            [program, *own, *flags], stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd="/"
+        )
+    write_record(place, daemon.pid)
+    answer = wait_for(place.address, START_S, alive=lambda: daemon.poll() is None)
+    if answer is None:
+        stop(place)
+        raise EngineError(f"dockerd did not come up; its last words (all in {place.log}):\n{_last_words(place.log)}")
+    return answer
+
+
+def stop(place: Place) -> bool:
+    """Stop the daemon that the record names, if it still lives; return whether there was one to stop."""
+    started = read_record(place)
+    if started is None:
+        return False
+    if started.service:
+        subprocess.run(["systemctl", "stop", "docker.socket", "docker.service"], check=False)
+    children = _children(started.pid)
+    _end(started)
+    for child in children:
+        _end(child)
+    place.record.unlink(missing_ok=True)
+    return True
+
+
+def write_record(place: Place, pid: int, *, service: bool = False) -> None:
+    """Note that this process is there because of us."""
+    ticks = start_ticks(pid)
+    if ticks is None:
+        return
+    place.state.mkdir(parents=True, exist_ok=True)
+    place.record.write_text(json.dumps(asdict(Started(pid=pid, ticks=ticks, service=service))) + "\n")
+
+
+def read_record(place: Place) -> Started | None:
+    """Load which daemon we started, if it still lives: same process id and same start time."""
+    try:
+        started = Started(**json.loads(place.record.read_text()))
+    except (OSError, ValueError, TypeError):
+        return None
+    return started if start_ticks(started.pid) == started.ticks else None
+
+
+def start_ticks(pid: int) -> int | None:
+    """When a process started; None when there is none or it is a zombie."""
+    try:
+        words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return None
+    return None if words[0] == "Z" else int(words[19])
+
+
+def running(name: str) -> list[int]:
+    """List the process ids of all programs of that name."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                if (entry / "comm").read_text().strip() == name:
+                    found.append(int(entry.name))
+            except OSError:
+                continue
+    return found
+
+
+def wait_for(address: str, timeout_s: float, *, alive: Callable[[], bool]) -> Answer | None:
+    """Ask until an engine answers; None when time is up or `alive` says that waiting is in vain."""
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline and alive():
+        answer = ask(address, timeout_s=5)
+        if isinstance(answer, Answer):
+            return answer
+        time.sleep(0.2)
+    return None
+
+
+def _refuse_second(place: Place) -> None:
+    others = running("dockerd") if place.data is None else []
+    if others:
+        raise EngineError(
+            f"a dockerd runs already (process {others[0]}) but does not answer at {place.address}; "
+            "set DOCKER_HOST to where it listens"
+        )
+
+
+def _forget_stale(place: Place) -> None:
+    """Remove process ids that a killed daemon left: dockerd believes them even when another program has them now."""
+    (place.state / "dockerd.pid").unlink(missing_ok=True)
+    inner = place.run / "containerd" / "containerd.pid"
+    try:
+        pid = int(inner.read_text())
+    except (OSError, ValueError):
+        return
+    if pid not in running("containerd"):
+        inner.unlink(missing_ok=True)
+
+
+def _children(pid: int) -> list[Started]:
+    found = []
+    for child in running("containerd"):
+        try:
+            parent = int(Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()[1])
+        except OSError:
+            continue
+        ticks = start_ticks(child)
+        if parent == pid and ticks is not None:
+            found.append(Started(pid=child, ticks=ticks))
+    return found
+
+
+def _end(started: Started) -> None:
+    for number, patience_s in ((signal.SIGTERM, STOP_S), (signal.SIGKILL, 5)):
+        if start_ticks(started.pid) != started.ticks:
+            return
+        os.kill(started.pid, number)
+        deadline = time.monotonic() + patience_s
+        while time.monotonic() < deadline and start_ticks(started.pid) == started.ticks:
+            time.sleep(0.1)
+
+
+def _last_words(log: Path) -> str:
+    return "\n".join(log.read_text(errors="replace").splitlines()[-8:])
