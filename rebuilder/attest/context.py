@@ -1,0 +1,130 @@
+"""What signed documents say beyond the dossier: who attests, who built, and which evidence files lie beside them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from rebuilder.attest.keys import PublicKey, parse_public_key
+from rebuilder.errors import HostileInput
+from rebuilder.model.codec import render
+from rebuilder.model.digest import Digest
+from rebuilder.model.dossier import Dossier
+
+_KEYID = re.compile(r"[0-9a-f]{64}\Z")
+_PART = re.compile(r"[!-.0-\[\]-~]{1,200}\Z")
+"""Printable ASCII without space, slash and backslash."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class Document:
+    """One evidence file of a result directory."""
+
+    path: str
+    """Relative to the result directory, with `/`."""
+    digest: Digest
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """With a dossier, everything that the signed documents of one rebuild are derived from."""
+
+    attester: str
+    """Key id of the attestation key that will sign."""
+    builder: str
+    """Public builder key, PEM: of the rebuild's record, or, when nothing was built, of who tried."""
+    ordinal: int
+    """Which attempt of this plan by this builder; equal to the rebuild's where there is one."""
+    accepts_equivalent: bool
+    """Whether the policy takes `equivalent` for a pass (`Policy.accept_equivalent`)."""
+    documents: tuple[Document, ...]
+    """Evidence files to be published, sorted by path, each once."""
+
+    def __post_init__(self) -> None:
+        if not _KEYID.match(self.attester):
+            raise ValueError("the attester's key id is a SHA-256 in hexadecimal")
+        if self.ordinal < 0:
+            raise ValueError("an ordinal is not negative")
+        paths = [document.path for document in self.documents]
+        if paths != sorted(set(paths)):
+            raise ValueError("documents are sorted by path, each path once")
+
+    @property
+    def builder_key(self) -> PublicKey:
+        """The builder's public key."""
+        return parse_public_key(self.builder.encode("utf-8", "surrogateescape"))
+
+
+def make_context(
+    attester: PublicKey,
+    builder: PublicKey,
+    *,
+    ordinal: int,
+    accepts_equivalent: bool,
+    documents: Iterable[Document],
+) -> Context:
+    """Put a context together, sorting the documents."""
+    return Context(
+        attester=attester.keyid,
+        builder=builder.pem,
+        ordinal=ordinal,
+        accepts_equivalent=accepts_equivalent,
+        documents=tuple(sorted(documents)),
+    )
+
+
+def plan_id(dossier: Dossier) -> Digest | None:
+    """SHA-256 of the canonical plan; None when nothing was planned."""
+    return Digest.of(render(dossier.plan)) if dossier.plan is not None else None
+
+
+def rebuild_id(dossier: Dossier, context: Context) -> str:
+    """Name of the result directory: (plan, builder, ordinal), or the release in the plan's place if there is none."""
+    plan = plan_id(dossier)
+    what = plan.hex[:16] if plan else f"unplanned-{Digest.of(render(dossier.release)).hex[:16]}"
+    return f"{what}-{context.builder_key.keyid[:8]}-{context.ordinal}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """A dossier with its context, and the ids that every document repeats, computed once."""
+
+    dossier: Dossier
+    context: Context
+    dossier_digest: Digest
+    plan: Digest | None
+    rebuild_id: str
+
+
+def open_case(dossier: Dossier, context: Context) -> Case:
+    """Compute what the documents of one rebuild have in common."""
+    return Case(
+        dossier=dossier,
+        context=context,
+        dossier_digest=Digest.of(render(dossier)),
+        plan=plan_id(dossier),
+        rebuild_id=rebuild_id(dossier, context),
+    )
+
+
+def verify_path(path: str) -> None:
+    """Raise HostileInput unless a document's path is relative, plain and printable ASCII, without any trick."""
+    parts = path.split("/")
+    if len(parts) > 8 or any(not _PART.match(part) or part in {".", ".."} for part in parts):
+        raise HostileInput(f"not a plain relative path: {path[:80]!r}")
+
+
+def about(document: Document) -> str | None:
+    """File name of the artifact that a document is about, None for one about the whole rebuild.
+
+    `reports/<filename>/…` and `artifacts/{reference,rebuilt}/<filename>` are about one artifact: only that
+    artifact's statement lists them, so that statements do not grow with the square of the number of artifacts.
+    """
+    parts = document.path.split("/")
+    if parts[0] == "reports" and len(parts) > 2:
+        return parts[1]
+    if parts[0] == "artifacts" and len(parts) > 2:
+        return parts[-1]
+    return None

@@ -1,0 +1,138 @@
+"""SLSA documents over the verdict: provenance of the rebuild, and the verification summary.
+
+Sources: SLSA provenance v1 (https://slsa.dev/provenance/v1) and verification summary v1
+(https://slsa.dev/verification_summary/v1). The summary is plain JSON: the protobuf binding of it has a wrong field.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rebuilder.attest.context import Case
+from rebuilder.attest.describe import describe, digest_set, purl, resource, statement
+from rebuilder.attest.verdict import predicate_type
+from rebuilder.model.comparison import ArtifactComparison
+from rebuilder.model.digest import Digest
+from rebuilder.model.plan import Plan
+from rebuilder.model.rebuild import Rebuild
+from rebuilder.model.verdict import Verdict
+
+PROVENANCE = "https://slsa.dev/provenance/v1"
+SUMMARY = "https://slsa.dev/verification_summary/v1"
+BUILD_TYPE = "urn:rebuilder:build:container:v1"
+SLSA_VERSION = "1.1"
+
+
+def provenance_statement(case: Case, comparison: ArtifactComparison) -> bytes | None:
+    """Render the provenance of the file that *we* built; None where we built none. Never about the reference."""
+    dossier = case.dossier
+    plan, run = dossier.plan, dossier.rebuild
+    if plan is None or run is None or comparison.rebuilt is None:
+        return None
+    predicate = {
+        "buildDefinition": {
+            "buildType": BUILD_TYPE,
+            "externalParameters": {
+                "target": dossier.release.target,
+                "artifact": comparison.filename,
+                "architecture": plan.architecture,
+                "version": plan.version,
+                "sourceVersion": plan.source_version,
+                "recipe": plan.recipe,
+                "plan": digest_set(run.plan),
+            },
+            "internalParameters": _internal(plan),
+            "resolvedDependencies": _dependencies(plan),
+        },
+        "runDetails": _run(case, run),
+    }
+    return statement([resource(comparison.rebuilt)], PROVENANCE, predicate)
+
+
+def summary_statement(case: Case, comparison: ArtifactComparison, inputs: dict[str, bytes]) -> bytes | None:
+    """Render the verification summary of a published artifact; None where nothing was published to verify.
+
+    PASSED is for `reproduced`, and for `equivalent` where the policy takes it; anything else is FAILED. `inputs` are
+    the payloads of the statements it rests on, by predicate type.
+    """
+    if comparison.reference is None:
+        return None
+    dossier, context = case.dossier, case.context
+    accepted = {Verdict.REPRODUCED, Verdict.EQUIVALENT} if context.accepts_equivalent else {Verdict.REPRODUCED}
+    passed = comparison.verdict in accepted
+    predicate = {
+        "verifier": {
+            "id": f"urn:rebuilder:verifier:{context.attester}",
+            "version": dict(dossier.tools),
+        },
+        "timeVerified": describe(dossier.concluded_at),
+        "resourceUri": purl(dossier, comparison.filename),
+        "policy": {"uri": "urn:rebuilder:policy", "digest": digest_set(dossier.trust.policy)},
+        "inputAttestations": [
+            {"uri": kind, "digest": digest_set(Digest.of(payload))} for kind, payload in sorted(inputs.items())
+        ],
+        "verificationResult": "PASSED" if passed else "FAILED",
+        "verifiedLevels": [f"REBUILDER_{comparison.verdict.upper()}"] if passed else ["FAILED"],
+        "slsaVersion": SLSA_VERSION,
+    }
+    return statement([resource(comparison.reference)], SUMMARY, predicate)
+
+
+def _internal(plan: Plan) -> dict[str, Any]:
+    environment = plan.environment
+    return {
+        "variables": dict(environment.variables),
+        "buildPath": environment.build_path,
+        "hostname": environment.hostname,
+        "user": environment.user,
+        "fidelity": str(environment.fidelity),
+        "recipe": digest_set(plan.recipe_digest),
+        "script": digest_set(Digest.of(plan.script.encode("utf-8", "surrogatepass"))),
+        "limits": describe(plan.limits),
+    }
+
+
+def _dependencies(plan: Plan) -> list[dict[str, Any]]:
+    environment = plan.environment
+    inputs = [{**resource(source), "annotations": {"kind": "source"}} for source in plan.sources]
+    inputs += [
+        {"name": "image", "digest": digest_set(environment.image), "annotations": {"kind": "image"}},
+        {"name": "lock.json", "digest": digest_set(environment.lock), "annotations": {"kind": "image-lock"}},
+    ]
+    inputs += [
+        {"name": package.filename, "digest": digest_set(package.digest), "annotations": {"kind": "package"}}
+        for package in environment.packages
+    ]
+    inputs += [
+        {"name": name, "digest": digest_set(Digest.of(text.encode("utf-8", "surrogatepass")))}
+        for name, text in plan.texts
+    ]
+    return inputs
+
+
+def _run(case: Case, run: Rebuild) -> dict[str, Any]:
+    byproducts = [
+        {"name": "build.log", "digest": digest_set(run.log)},
+        {"name": "dossier.json", "digest": digest_set(case.dossier_digest)},
+    ]
+    byproducts += [resource(output) for output in run.outputs if output.filename.endswith(".buildinfo")]
+    return {
+        "builder": {
+            "id": f"urn:rebuilder:builder:{run.builder}",
+            "version": dict(case.dossier.tools),
+        },
+        "metadata": {
+            "invocationId": case.rebuild_id,
+            "startedOn": describe(run.started_at),
+            "finishedOn": describe(run.finished_at),
+        },
+        "byproducts": byproducts,
+    }
+
+
+def summary_inputs(comparison: ArtifactComparison, verdict: bytes, provenance: bytes | None) -> dict[str, bytes]:
+    """Give the payloads that a summary rests on, by predicate type."""
+    inputs = {predicate_type(comparison.verdict): verdict}
+    if provenance is not None:
+        inputs[PROVENANCE] = provenance
+    return inputs
