@@ -1,7 +1,7 @@
 """Ask a container engine what it is, over its own HTTP API and nothing else.
 
-The Docker Engine API (`/version`, `/info`) is asked directly: the question costs milliseconds, works while the machine is
-still being set up, and tells apart "nothing listens", "you may not" and "something else listens there".
+The Docker Engine API (`/version`, `/info`) is asked directly: the question costs milliseconds, works while the machine
+is still being set up, and tells apart "nothing listens", "you may not" and "something else listens there".
 """
 
 from __future__ import annotations
@@ -37,6 +37,8 @@ class Answer:
     init: str
     """The program that reaps processes inside containers; empty when the engine has none."""
     networks: tuple[str, ...]
+    data: str
+    """Its directory of images and containers, on its own machine."""
     weaknesses: tuple[str, ...]
     """Limits that this engine cannot enforce on this kernel."""
 
@@ -93,16 +95,24 @@ def first_answer(addresses: tuple[str, ...]) -> Answer | None:
     return None
 
 
-def examine_engine(chosen: str | None) -> tuple[Finding, ...]:
-    """Look at the engine that a verification would use: the one chosen (by setting or DOCKER_HOST), else Docker's own."""
+def examine_engine(chosen: str | None) -> tuple[Answer | Silence, tuple[Finding, ...]]:
+    """Look at the engine that a verification would use: the chosen one (setting or DOCKER_HOST), else Docker's own."""
     usual, *others = default_addresses()
     answer = ask(chosen or usual)
     if isinstance(answer, Answer):
-        return (_reachable(answer), *_abilities(answer))
+        return answer, (_reachable(answer), *_abilities(answer))
     other = None if chosen else first_answer(tuple(others))
     remedy = f"set DOCKER_HOST={other.address}: {other.name} {other.version} answers there" if other else answer.hint
     found = f"{answer.address}: {answer.reason}"
-    return (Finding(name="engine", condition=Condition.MISSING, found=found, purpose=_PURPOSE, remedy=remedy),)
+    finding = Finding(name="engine", condition=Condition.MISSING, found=found, purpose=_PURPOSE, remedy=remedy)
+    return answer, (finding,)
+
+
+def local_data(answer: Answer | Silence) -> Path | None:
+    """Where the engine keeps images and containers, when that is on this machine."""
+    if isinstance(answer, Answer) and answer.address.startswith("unix:") and answer.data:
+        return Path(answer.data)
+    return None
 
 
 def _reachable(answer: Answer) -> Finding:
@@ -159,6 +169,7 @@ def _answer(address: str, version: dict[str, Any], info: dict[str, Any]) -> Answ
         storage=str(info["Driver"]),
         init=str(info.get("InitBinary") or ""),
         networks=tuple(str(network) for network in (info.get("Plugins", {}).get("Network") or ())),
+        data=str(info.get("DockerRootDir") or ""),
         weaknesses=tuple(words for key, words in lacks.items() if info.get(key) is False),
     )
 
