@@ -137,6 +137,11 @@ def recipes_dir() -> Path:
     return installed if installed.is_dir() else here.parent / "recipes"
 
 
+def fallback_state_dir() -> Path:
+    """Where to keep what must be kept when the settings themselves cannot be read."""
+    return platformdirs.user_state_path("rebuilder")
+
+
 def _defaults(words: Mapping[str, str]) -> Settings:
     return Settings(
         cache=platformdirs.user_cache_path("rebuilder"),

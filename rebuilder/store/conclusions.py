@@ -21,6 +21,7 @@ class Conclusion:
     suite: str
     name: str
     version: str
+    """Of the outputs: a binNMU's differs from its source's."""
     architecture: str
     target: str
     verdict: Verdict

@@ -181,7 +181,7 @@ class Ledger:
             return tuple(_conclusion(row) for row in connection.execute(query))
 
 
-_RELEASE_COLUMNS = frozenset({"ecosystem", "distribution", "suite", "name", "version", "target"})
+_RELEASE_COLUMNS = frozenset({"ecosystem", "distribution", "suite", "name", "target"})
 
 
 def _record_release(connection: Connection, release: Release, at: datetime) -> int:
@@ -224,6 +224,7 @@ def _rebuild_values(rebuild: Rebuild, document: Digest) -> dict[str, Any]:
 
 def _comparison_values(dossier: Dossier, digest: Digest) -> dict[str, Any]:
     return {
+        "version": dossier.plan.version if dossier.plan else dossier.release.version,
         "architecture": dossier.architecture,
         "plan": dossier.rebuild.plan if dossier.rebuild else None,
         "builder": dossier.rebuild.builder if dossier.rebuild else None,

@@ -153,6 +153,7 @@ comparisons = Table(
     metadata,
     Column("id", Integer, primary_key=True),
     Column("release", ForeignKey("releases.id"), nullable=False, index=True),
+    Column("version", Text, nullable=False),
     Column("architecture", Text, nullable=False),
     Column("plan", Sha256, index=True),
     Column("builder", Text),
