@@ -21,6 +21,7 @@ from rebuilder.model.digest import Digest
 from rebuilder.world.files import storage_errors
 
 _BLOCK = 256 * 1024
+_OTHER_BYTES = "the mirror serves other bytes than were signed for; try another mirror"
 _USER_AGENT = "rebuilder/0.1"
 
 
@@ -34,10 +35,12 @@ class Fetcher(Protocol):
     def get(self, url: str, *, limit_bytes: int) -> bytes:
         """Return a small body whole; raise NotFound, NetworkFailure (also when it is longer than the limit)."""
 
-    def download(self, url: str, path: Path, *, size_bytes: int | None, digest: Digest | None, limit_bytes: int) -> Digest:
+    def download(
+        self, url: str, path: Path, *, size_bytes: int | None, digest: Digest | None, limit_bytes: int
+    ) -> Digest:
         """Bring a body to `path`, which exists afterwards only if size and digest are as expected; return its digest.
 
-        Raise NotFound, NetworkFailure (also for a truncated body), DigestMismatch.
+        Raise NotFound, NetworkFailure (also for a transfer that breaks off), DigestMismatch (also for another length).
         """
 
 
@@ -72,7 +75,9 @@ class HttpFetcher:
             self.download(url, path, size_bytes=None, digest=None, limit_bytes=limit_bytes)
             return path.read_bytes()
 
-    def download(self, url: str, path: Path, *, size_bytes: int | None, digest: Digest | None, limit_bytes: int) -> Digest:
+    def download(
+        self, url: str, path: Path, *, size_bytes: int | None, digest: Digest | None, limit_bytes: int
+    ) -> Digest:
         """See Fetcher.download."""
         if size_bytes is not None and size_bytes > limit_bytes:
             raise NetworkFailure(f"{_shown(url)}: {size_bytes} bytes announced; at most {limit_bytes} are accepted")
@@ -95,11 +100,14 @@ class HttpFetcher:
             descriptor, name = tempfile.mkstemp(prefix=".part-", dir=path.parent)
         try:
             with os.fdopen(descriptor, "wb") as stream:
-                found = self._transfer(url, stream, bound)
+                found = self._transfer(url, stream, bound, is_signed=size_bytes is not None)
             if size_bytes is not None and os.path.getsize(name) != size_bytes:
-                raise NetworkFailure(f"{_shown(url)}: {os.path.getsize(name)} of {size_bytes} bytes arrived")
+                # A transfer that broke off has raised before: this is a whole body, of another length.
+                raise DigestMismatch(
+                    f"{path.name}: expected {size_bytes} bytes, found {os.path.getsize(name)}", hint=_OTHER_BYTES
+                )
             if digest is not None and found != digest:
-                raise DigestMismatch(f"{path.name}: expected {digest}, found {found}", hint="the mirror serves other bytes than were signed for; try another mirror")
+                raise DigestMismatch(f"{path.name}: expected {digest}, found {found}", hint=_OTHER_BYTES)
             os.chmod(name, 0o644)
             os.replace(name, path)
             return found
@@ -109,12 +117,15 @@ class HttpFetcher:
             if os.path.exists(name):
                 os.unlink(name)
 
-    def _transfer(self, url: str, stream: IO[bytes], bound: int) -> Digest:
+    def _transfer(self, url: str, stream: IO[bytes], bound: int, *, is_signed: bool) -> Digest:
         hasher = hashlib.sha256()
         taken = 0
         started = time.monotonic()
         for block in self._blocks(url):
             taken += len(block)
+            if taken > bound and is_signed:
+                name = urlsplit(url).path.rpartition("/")[2]
+                raise DigestMismatch(f"{name}: expected {bound} bytes, found more", hint=_OTHER_BYTES)
             if taken > bound:
                 raise NetworkFailure(f"{_shown(url)}: longer than the {bound} bytes expected")
             elapsed = time.monotonic() - started
@@ -132,14 +143,21 @@ class HttpFetcher:
         if parts.scheme not in {"http", "https"}:
             raise NetworkFailure(f"{_shown(url)}: only http, https and file are fetched")
         try:
-            with self._session().get(url, stream=True, timeout=(self._patience.connect_s, self._patience.read_s), headers={"Accept-Encoding": "identity"}) as answer:
+            with self._session().get(
+                url,
+                stream=True,
+                timeout=(self._patience.connect_s, self._patience.read_s),
+                headers={"Accept-Encoding": "identity"},
+            ) as answer:
                 if answer.status_code in {404, 410}:
                     raise NotFound(f"{_shown(url)}: not found ({answer.status_code})")
                 if answer.status_code != 200:
                     raise NetworkFailure(f"{_shown(url)}: the server answered {answer.status_code}")
                 yield from answer.iter_content(_BLOCK)
         except requests.RequestException as error:
-            raise NetworkFailure(f"{_shown(url)}: {type(error).__name__}", hint="is the mirror reachable from here?") from error
+            raise NetworkFailure(
+                f"{_shown(url)}: {type(error).__name__}", hint="is the mirror reachable from here?"
+            ) from error
 
     def _session(self) -> requests.Session:
         session = getattr(self._local, "session", None)
