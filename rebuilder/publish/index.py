@@ -1,0 +1,121 @@
+"""The machine-readable lists: `index.json` of everything and of each package, and the look-up by digest.
+
+`<ecosystem>/<name>/index.json` lists every result of a package, oldest first. `index.json` lists the newest result of
+each package, version and architecture. `by-digest/sha256/<hex>.json` lists the results in which a file occurs. All are
+canonical JSON of the values below, and derived: delete them and they come back the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from rebuilder.model.digest import Digest
+from rebuilder.model.verdict import Verdict
+from rebuilder.publish.scan import Result, Unreadable
+from rebuilder.publish.summary import Summary, group
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Index:
+    """Results in short."""
+
+    schema_version: int
+    as_of: datetime | None
+    """When the newest listed result was concluded; None when nothing is listed."""
+    counts: Mapping[str, int]
+    """How many versions have which verdict, counting the worst of each version's newest results."""
+    results: tuple[Summary, ...]
+    unreadable: tuple[Unreadable, ...]
+    """Directories that hold no readable result; to be looked into, never skipped silently."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sighting:
+    """One result in which a file occurs."""
+
+    path: str
+    """Directory of the result, relative to the results."""
+    filename: str
+    role: str
+    """`reference`, `rebuilt` or `source`."""
+    target: str
+    verdict: Verdict
+    """Of the artifact; for a source, of the whole result."""
+    concluded_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sightings:
+    """Everything that was concluded about one file."""
+
+    schema_version: int
+    digest: Digest
+    results: tuple[Sighting, ...]
+
+
+def make_index(results: Iterable[Summary], unreadable: Iterable[Unreadable]) -> Index:
+    """List results in the order given; the counts and the time follow from them."""
+    listed = tuple(results)
+    verdicts = [version.verdict for version in group(listed)]
+    return Index(
+        schema_version=SCHEMA_VERSION,
+        as_of=max((summary.concluded_at for summary in listed), default=None),
+        counts={verdict.value: verdicts.count(verdict) for verdict in Verdict},
+        results=listed,
+        unreadable=tuple(sorted(unreadable, key=lambda entry: entry.path)),
+    )
+
+
+def newest_of(summaries: Iterable[Summary]) -> tuple[Summary, ...]:
+    """Of one package's summaries, oldest first, keep the newest of each version and architecture."""
+    newest = {(summary.version, summary.architecture): summary for summary in summaries}
+    return tuple(sorted(newest.values(), key=lambda summary: summary.path))
+
+
+def replace_package(index: Index, package: str, newest: Iterable[Summary], unreadable: Iterable[Unreadable]) -> Index:
+    """Return the same index with one package's entries exchanged, in the order in which a full run would give them."""
+    prefix = f"{package}/"
+    results = [*(summary for summary in index.results if not summary.path.startswith(prefix)), *newest]
+    damaged = [*(entry for entry in index.unreadable if not entry.path.startswith(prefix)), *unreadable]
+    return make_index(sorted(results, key=lambda summary: summary.path), damaged)
+
+
+def sightings(result: Result) -> dict[Digest, tuple[Sighting, ...]]:
+    """Where each file of one result is mentioned in it."""
+    found: dict[Digest, list[Sighting]] = {}
+    for filename, role, verdict, digest in _mentions(result):
+        sighting = Sighting(
+            path=str(result.path),
+            filename=filename,
+            role=role,
+            target=result.dossier.release.target,
+            verdict=verdict,
+            concluded_at=result.dossier.concluded_at,
+        )
+        if sighting not in found.setdefault(digest, []):
+            found[digest].append(sighting)
+    return {digest: tuple(entries) for digest, entries in found.items()}
+
+
+def merge_sightings(digest: Digest, known: Iterable[Sighting], fresh: Iterable[Sighting]) -> Sightings:
+    """Put a result's sightings of a file among those known; its own earlier ones are replaced."""
+    added = tuple(fresh)
+    replaced = {sighting.path for sighting in added}
+    kept = [sighting for sighting in known if sighting.path not in replaced]
+    entries = sorted([*kept, *added], key=lambda entry: (entry.concluded_at, entry.path, entry.role, entry.filename))
+    return Sightings(schema_version=SCHEMA_VERSION, digest=digest, results=tuple(reversed(entries)))
+
+
+def _mentions(result: Result) -> Iterable[tuple[str, str, Verdict, Digest]]:
+    dossier = result.dossier
+    for artifact in dossier.comparison.artifacts:
+        if artifact.reference:
+            yield artifact.filename, "reference", artifact.verdict, artifact.reference.digest
+        if artifact.rebuilt:
+            yield artifact.filename, "rebuilt", artifact.verdict, artifact.rebuilt.digest
+    for source in dossier.release.sources:
+        yield source.filename, "source", dossier.verdict, source.digest

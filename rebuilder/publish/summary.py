@@ -1,0 +1,178 @@
+"""A result in short: what lists, badges and feeds need to know, and what `index.json` holds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from rebuilder.model import codec
+from rebuilder.model.cause import Cause, in_reporting_order
+from rebuilder.model.comparison import ArtifactComparison
+from rebuilder.model.digest import Digest
+from rebuilder.model.dossier import Dossier
+from rebuilder.model.plan import Fidelity
+from rebuilder.model.verdict import Control, Verdict, worst
+from rebuilder.publish.scan import Result
+
+_REASON_LIMIT = 300
+_GOOD = frozenset({Verdict.REPRODUCED, Verdict.EQUIVALENT})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Previous:
+    """The result before this one, of the same package and architecture."""
+
+    path: str
+    version: str
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """One result in short."""
+
+    path: str
+    """Directory of the result, relative to the results; a file path, not an address."""
+    target: str
+    ecosystem: str
+    distribution: str
+    suite: str
+    name: str
+    version: str
+    architecture: str
+    verdict: Verdict
+    causes: tuple[Cause, ...]
+    reason: str
+    alarming: bool
+    """A deterministic, security-relevant change in an exact environment: somebody should look today."""
+    fidelity: Fidelity | None
+    artifacts: int
+    concluded_at: datetime
+    dossier: Digest
+    plan: Digest | None
+    previous: Previous | None = None
+
+    @property
+    def is_regression(self) -> bool:
+        """It was reproduced or equivalent before, and is different now."""
+        return self.verdict is Verdict.DIFFERENT and self.previous is not None and self.previous.verdict in _GOOD
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Version:
+    """One version of a package in one ecosystem: the newest result of each architecture, and what they amount to."""
+
+    latest: tuple[Summary, ...]
+    """Sorted by architecture; never empty."""
+    older: tuple[Summary, ...] = ()
+    """Superseded results, newest first."""
+
+    @property
+    def verdict(self) -> Verdict:
+        """The worst of the newest results."""
+        return worst(summary.verdict for summary in self.latest)
+
+    @property
+    def causes(self) -> tuple[Cause, ...]:
+        """Of all newest results, security-relevant first."""
+        return in_reporting_order({cause for summary in self.latest for cause in summary.causes})
+
+    @property
+    def concluded_at(self) -> datetime:
+        """When the newest of them was concluded."""
+        return max(summary.concluded_at for summary in self.latest)
+
+    @property
+    def first_seen(self) -> datetime:
+        """When anything was first concluded about this version."""
+        return min(summary.concluded_at for summary in (*self.latest, *self.older))
+
+    @property
+    def is_alarming(self) -> bool:
+        """Whether any of the newest results is."""
+        return any(summary.alarming for summary in self.latest)
+
+    @property
+    def is_regression(self) -> bool:
+        """Whether any of the newest results is."""
+        return any(summary.is_regression for summary in self.latest)
+
+
+def is_alarming(dossier: Dossier) -> bool:
+    """Whether a deterministic, security-relevant change was found in an exact environment."""
+    exact = dossier.plan is not None and dossier.plan.environment.fidelity is Fidelity.EXACT
+    return exact and any(_is_deterministic_change(artifact) for artifact in dossier.comparison.artifacts)
+
+
+def summarize(results: Sequence[Result]) -> tuple[Summary, ...]:
+    """Summaries of one package's results, given and returned oldest first, each knowing the one before it."""
+    newest: dict[str, Summary] = {}
+    summaries = []
+    for result in results:
+        summary = _summary(result, newest.get(result.dossier.architecture))
+        newest[summary.architecture] = summary
+        summaries.append(summary)
+    return tuple(summaries)
+
+
+def group(summaries: Iterable[Summary]) -> tuple[Version, ...]:
+    """Group results, oldest first, of any packages into versions; the one seen last comes first.
+
+    Versions are ordered by when they were first concluded, so that looking again at an old version does not make it
+    the newest.
+    """
+    by_version: dict[tuple[str, str, str], list[Summary]] = {}
+    for summary in summaries:
+        by_version.setdefault((summary.ecosystem, summary.name, summary.version), []).append(summary)
+    versions = [_version(members) for members in by_version.values()]
+    versions.sort(key=lambda version: (version.latest[0].name, version.latest[0].version))
+    versions.sort(key=lambda version: version.first_seen, reverse=True)
+    return tuple(versions)
+
+
+def _version(members: Sequence[Summary]) -> Version:
+    latest = {summary.architecture: summary for summary in members}
+    older = [summary for summary in members if latest[summary.architecture] is not summary]
+    return Version(
+        latest=tuple(latest[architecture] for architecture in sorted(latest)),
+        older=tuple(reversed(older)),
+    )
+
+
+def _summary(result: Result, before: Summary | None) -> Summary:
+    dossier, release, plan = result.dossier, result.dossier.release, result.dossier.plan
+    return Summary(
+        path=str(result.path),
+        target=release.target,
+        ecosystem=release.ecosystem,
+        distribution=release.distribution,
+        suite=release.suite,
+        name=release.name,
+        version=plan.version if plan else release.version,
+        architecture=dossier.architecture,
+        verdict=dossier.verdict,
+        causes=dossier.causes,
+        reason=dossier.reason[:_REASON_LIMIT],
+        alarming=is_alarming(dossier),
+        fidelity=plan.environment.fidelity if plan else None,
+        artifacts=len(dossier.comparison.artifacts),
+        concluded_at=dossier.concluded_at,
+        dossier=result.digest,
+        plan=Digest.of(codec.render(plan)) if plan else None,
+        previous=_previous(before),
+    )
+
+
+def _previous(before: Summary | None) -> Previous | None:
+    if before is None:
+        return None
+    return Previous(path=before.path, version=before.version, verdict=before.verdict)
+
+
+def _is_deterministic_change(artifact: ArtifactComparison) -> bool:
+    return (
+        artifact.verdict is Verdict.DIFFERENT
+        and artifact.control is Control.DETERMINISTIC
+        and any(cause.is_security_relevant for cause in artifact.causes)
+    )
