@@ -1,0 +1,130 @@
+"""Which packages a source's build needs beyond its base image: the suite's own apt computes it, without network.
+
+The container sees the base image, the verified indices and the .dsc, nothing else. What apt answers is a choice of
+names and versions; the digests come from the signed indices (see `apt`). The profile is the one of a buildd: no
+DEB_BUILD_PROFILES, and only the build-dependencies of the kind that is built (-B or -A).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from rebuilder.build.container import Engine
+from rebuilder.build.once import INPUT, run_once
+from rebuilder.errors import DependencyUnavailable, HostileInput, StorageFailure
+from rebuilder.model import codec
+from rebuilder.model.digest import Digest
+from rebuilder.model.plan import Package
+from rebuilder.origins.debian import apt
+from rebuilder.origins.debian.index import IndexFile
+from rebuilder.world import files
+
+_ANSWER_LIMIT_BYTES = 8 * 1024**2
+_WORK = "/tmp/apt"  # noqa: S108 - inside the container, in memory
+
+
+class Kind(StrEnum):
+    """What a build makes: Debian's two kinds of binary packages, built apart by buildds."""
+
+    ANY = "any"
+    """Of one architecture: dpkg-buildpackage -B."""
+    ALL = "all"
+    """Of every architecture: dpkg-buildpackage -A."""
+
+    @classmethod
+    def of(cls, architecture: str) -> Kind:
+        """Tell the kind from a binary package's architecture."""
+        return cls.ALL if architecture == "all" else cls.ANY
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """What is asked of apt: the build-dependencies of one kind of one source."""
+
+    dsc: Digest
+    """Of the .dsc's bytes, verified against the signed source index."""
+    path: Path
+    """Where these bytes lie."""
+    kind: Kind
+    architecture: str
+    """Of the build: `amd64`; for arch:all packages too."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Answer:
+    choices: tuple[apt.Choice, ...]
+
+
+def build_dependencies(
+    engine: Engine, image: Digest, indices: Sequence[IndexFile], wish: Wish, *, cache: Path
+) -> tuple[Package, ...]:
+    """Return the packages to add to the base image, verified, sorted by name.
+
+    apt's choice is kept under `cache` and used again for the same image, indices and .dsc; the digests are looked up
+    each time. Raise DependencyUnavailable with apt's words when the build-dependencies cannot be satisfied from the
+    indices, or not without removing packages of the base image.
+    """
+    kept = cache / "dependencies" / f"{_key(image, indices, wish).hex}.json"
+    choices = _load(kept)
+    if choices is None:
+        choices = _ask(engine, image, indices, wish)
+        files.write_atomically(kept, codec.render(_Answer(choices=choices)))
+    return apt.identify(choices, indices)
+
+
+def _ask(engine: Engine, image: Digest, indices: Sequence[IndexFile], wish: Wish) -> tuple[apt.Choice, ...]:
+    finished = run_once(
+        engine, image, ("sh", "-c", _script(wish.kind)), files=_inputs(indices, wish), environment=_ENVIRONMENT
+    )
+    if finished.status != 0:
+        raise DependencyUnavailable(
+            f"build-dependencies ({wish.kind}): {apt.last_words(finished.output, finished.errors)}",
+            hint="does the suite still carry what this source was built with? A .buildinfo and a snapshot archive may",
+        )
+    return apt.parse_uris(finished.output, INPUT)
+
+
+_ENVIRONMENT = (("APT_CONFIG", f"{INPUT}/apt.conf"), ("DEBIAN_FRONTEND", "noninteractive"))
+
+
+def _script(kind: Kind) -> str:
+    option = "--indep-only" if kind is Kind.ALL else "--arch-only"
+    return " && ".join(
+        (
+            f"mkdir -p {_WORK}/state/lists/partial {_WORK}/cache/archives/partial {_WORK}/log",
+            " ".join(apt.UPDATE),
+            f"exec apt-get -q -y --print-uris {option} build-dep {INPUT}/source.dsc",
+        )
+    )
+
+
+def _inputs(indices: Sequence[IndexFile], wish: Wish) -> Mapping[str, bytes | Path]:
+    configuration = apt.configuration(INPUT, _WORK, architecture=wish.architecture, status="/var/lib/dpkg/status")
+    return {
+        "apt.conf": configuration.encode(),
+        "preferences": b"",
+        "sources.list": apt.sources_list(INPUT, len(indices)).encode(),
+        "source.dsc": wish.path,
+        **{f"{number}/Packages": index.path for number, index in enumerate(indices)},
+    }
+
+
+def _key(image: Digest, indices: Sequence[IndexFile], wish: Wish) -> Digest:
+    """Everything that the answer depends on; where an index lies and what its archive is called belong to it."""
+    read = [[str(index.digest), index.archive] for index in indices]
+    return Digest.of(
+        codec.render(["build-dependencies/1", str(image), read, str(wish.dsc), wish.kind, wish.architecture])
+    )
+
+
+def _load(path: Path) -> tuple[apt.Choice, ...] | None:
+    """Read a kept answer; a damaged one is asked for again."""
+    if not path.is_file():
+        return None
+    try:
+        return codec.parse(files.read(path, limit_bytes=_ANSWER_LIMIT_BYTES), _Answer).choices
+    except (HostileInput, StorageFailure):
+        return None

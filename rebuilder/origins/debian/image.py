@@ -1,0 +1,73 @@
+"""Which packages a base image is made of, as data: computed once, then pinned by digest.
+
+The set is small (what a buildd has before any build-dependency), of the newest versions in the verified indices. What
+goes in, and why, is data: recipes/images/debian.toml.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from functools import cache
+
+from rebuilder.errors import DependencyUnavailable, EnvironmentUnavailable, ToolFailure
+from rebuilder.model.plan import ImageLock, Package
+from rebuilder.origins.debian import apt
+from rebuilder.origins.debian.recipe import ImageRecipe, load_image_recipe
+from rebuilder.origins.debian.view import SuiteView
+from rebuilder.world import process
+
+_VERSION = re.compile(r"mmdebstrap ([0-9][0-9.]*)")
+
+
+def lock_image(
+    view: SuiteView, *, recipe: ImageRecipe | None = None, versions: Mapping[str, str] | None = None
+) -> ImageLock:
+    """Compute the packages of a suite's base image from verified indices, with this machine's apt, without network.
+
+    `versions` forces the versions of the packages it names, wherever one of them is needed. Raise
+    EnvironmentUnavailable with apt's own words when the set cannot be made.
+    """
+    recipe = recipe or load_image_recipe()
+    wanted = recipe.selections(view.suite)
+    indices = view.packages_files()
+    paths = [index.path for index in indices]
+    try:
+        choices = apt.ask_host(paths, wanted, architecture=view.architecture, versions=versions)
+        packages = apt.identify(choices, indices)
+    except DependencyUnavailable as error:
+        raise EnvironmentUnavailable(f"base image of {view.suite} {view.architecture}: {error}") from error
+    if not packages:
+        raise EnvironmentUnavailable(
+            f"base image of {view.suite} {view.architecture}: the indices offer no packages for it"
+        )
+    return ImageLock(
+        distribution=recipe.distribution,
+        suite=view.suite,
+        architecture=view.architecture,
+        epoch=view.epoch,
+        installer=installer(),
+        packages=packages,
+    )
+
+
+def settle(lock: ImageLock, previous: Sequence[ImageLock]) -> ImageLock:
+    """Prefer an earlier lock that differs in nothing but the moment: its image is there already, and no worse."""
+    for earlier in previous:
+        if _substance(earlier) == _substance(lock):
+            return earlier
+    return lock
+
+
+@cache
+def installer() -> str:
+    """Name and version of the bootstrap program here; raise ToolFailure when there is none."""
+    output = process.check(process.run(["mmdebstrap", "--version"], timeout_s=30), "mmdebstrap --version")
+    match = _VERSION.search(output.decode("utf-8", "replace"))
+    if match is None:
+        raise ToolFailure(f"mmdebstrap --version says {output[:80]!r}, which names no version")
+    return f"mmdebstrap {match[1]}"
+
+
+def _substance(lock: ImageLock) -> tuple[str, str, str, str, tuple[Package, ...]]:
+    return lock.distribution, lock.suite, lock.architecture, lock.installer, lock.packages

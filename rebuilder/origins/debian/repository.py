@@ -1,0 +1,90 @@
+"""A flat local apt repository of exactly chosen packages, for an installer that has no network.
+
+Layout (sources.list(5), "exact path"): `Packages` beside `pool/<sha256>.deb`. The paragraphs are the packages' own
+control paragraphs, read from bytes whose digest was verified, so that a repository can be made of a lock alone, long
+after the index that the lock was made from is gone.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from rebuilder.compare.readers.deb import CONTROL, read_deb_member
+from rebuilder.errors import HostileInput
+from rebuilder.model.digest import Digest
+from rebuilder.model.plan import Package
+from rebuilder.world.files import storage_errors
+
+_FIELD = re.compile(r"^([A-Za-z0-9-]+):[ \t]*(.*(?:\n[ \t].*)*)", re.MULTILINE)
+_KEPT = (
+    "Package",
+    "Source",
+    "Version",
+    "Architecture",
+    "Essential",
+    "Protected",
+    "Important",
+    "Multi-Arch",
+    "Priority",
+    "Section",
+    "Installed-Size",
+    "Pre-Depends",
+    "Depends",
+    "Recommends",
+    "Conflicts",
+    "Breaks",
+    "Replaces",
+    "Provides",
+)
+
+
+def flat_files(packages: Iterable[Package], debs: Mapping[Digest, Path]) -> dict[str, bytes | Path]:
+    """Name the files of a repository by relative path: the index as bytes, each .deb as the file it is copied from."""
+    chosen = sorted(packages, key=lambda package: (package.name, package.version, package.architecture))
+    contents: dict[str, bytes | Path] = {f"pool/{package.digest.hex}.deb": debs[package.digest] for package in chosen}
+    contents["Packages"] = b"\n".join(_paragraph(package, debs[package.digest]) for package in chosen)
+    return contents
+
+
+def write_flat(directory: Path, packages: Iterable[Package], debs: Mapping[Digest, Path]) -> None:
+    """Make the repository in a directory; .debs are hard links where the file system allows."""
+    with storage_errors(directory):
+        (directory / "pool").mkdir(parents=True, exist_ok=True)
+        for name, content in flat_files(packages, debs).items():
+            path = directory / name
+            if isinstance(content, bytes):
+                path.write_bytes(content)
+            else:
+                _link(content, path)
+
+
+def control_fields(control: bytes) -> dict[str, str]:
+    """Fields of one control paragraph, case as written, continuation lines kept."""
+    return {match[1]: match[2] for match in _FIELD.finditer(control.decode("utf-8", "replace"))}
+
+
+def _paragraph(package: Package, deb: Path) -> bytes:
+    _, control = read_deb_member(deb, "control", part=CONTROL)
+    fields = control_fields(control)
+    identity = (fields.get("Package"), fields.get("Version"), fields.get("Architecture"))
+    expected = (package.name, package.version, package.architecture)
+    if identity != expected:
+        raise HostileInput(f"{package.filename}: expected {'_'.join(expected)}, its control file says {identity}")
+    lines = [f"{name}: {fields[name]}" for name in _KEPT if fields.get(name)]
+    lines += [
+        f"Filename: pool/{package.digest.hex}.deb",
+        f"Size: {package.size_bytes}",
+        f"SHA256: {package.digest.hex}",
+    ]
+    return ("\n".join(lines) + "\n").encode()
+
+
+def _link(source: Path, target: Path) -> None:
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
