@@ -54,6 +54,18 @@ def render_duration(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60:02d} min"
 
 
+def write_size(size_bytes: int) -> str:
+    """Write a size exactly, so that `parse_size` gives it back: `20 GiB`, `1500 B`."""
+    unit = next(u for u in ("TiB", "GiB", "MiB", "KiB", "B") if size_bytes % _SIZE_UNITS[u.lower()] == 0)
+    return f"{size_bytes // _SIZE_UNITS[unit.lower()]} {unit}"
+
+
+def write_duration(seconds: int) -> str:
+    """Write a duration exactly, so that `parse_duration` gives it back: `30 d`, `90 s`."""
+    unit = next(u for u in ("d", "h", "min", "s") if seconds % _SECONDS[u] == 0)
+    return f"{seconds // _SECONDS[unit]} {unit}"
+
+
 def _scaled(text: str, units: dict[str, int], wanted: str) -> float:
     match = _QUANTITY.match(text)
     unit = units.get(match.group(2).lower()) if match else None

@@ -1,0 +1,164 @@
+"""A target's answer as data (`--json`) and as text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Protocol
+
+from rebuilder.cli.words import exit_code
+from rebuilder.errors import RebuilderError
+from rebuilder.model.cause import Cause
+from rebuilder.model.codec import render, to_plain
+from rebuilder.model.comparison import ArtifactComparison
+from rebuilder.model.digest import Digest
+from rebuilder.model.dossier import Dossier
+from rebuilder.model.evidence import Evidence
+from rebuilder.model.plan import Fidelity, Plan
+from rebuilder.model.release import FileReference, Release
+from rebuilder.model.trust import Trust
+from rebuilder.model.verdict import Verdict
+
+
+class Answer(Protocol):
+    """What is known about one target: what the pipeline returns, or what was read from a published result."""
+
+    @property
+    def target(self) -> str:
+        """Canonical where it was resolved, else as it was asked."""
+
+    @property
+    def release(self) -> Release | None:
+        """None when it could not be resolved."""
+
+    @property
+    def trust(self) -> Trust | None:
+        """None when nothing was judged."""
+
+    @property
+    def dossiers(self) -> tuple[Dossier, ...]:
+        """What was concluded."""
+
+    @property
+    def documents(self) -> tuple[Path, ...]:
+        """Result directories, one a dossier."""
+
+    @property
+    def error(self) -> RebuilderError | None:
+        """Why there is no better answer."""
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """The worst of the dossiers'."""
+
+    @property
+    def causes(self) -> tuple[Cause, ...]:
+        """All of them, security-relevant first."""
+
+
+def code_of(result: Answer, *, accept_equivalent: bool) -> int:
+    """Return the exit code of one target."""
+    if result.verdict is not None:
+        code = exit_code(result.verdict, result.causes, accept_equivalent=accept_equivalent)
+        interrupted = result.error is not None and result.error.exit_code == 130
+        return 130 if interrupted else code
+    if result.error is not None:
+        return result.error.exit_code
+    refused = result.trust is not None and not result.trust.accepted
+    return 3 if refused else 0
+
+
+def to_object(result: Answer) -> dict[str, Any]:
+    """Give one target's answer as the object that `verify --json` prints on a line."""
+    answer: dict[str, Any] = {
+        "target": result.target,
+        "verdict": result.verdict,
+        "causes": list(result.causes),
+        "artifacts": [_artifact(each) for dossier in result.dossiers for each in dossier.comparison.artifacts],
+        "environment": _environment([dossier.plan for dossier in result.dossiers if dossier.plan is not None]),
+        "evidence": [to_plain(each) for each in evidence_of(result)],
+        "documents": [str(path) for path in result.documents],
+        "trust": None if result.trust is None else _trust(result),
+        "reason": reason_of(result),
+    }
+    if result.error is not None:
+        answer |= {"error": str(result.error), "hint": result.error.hint}
+    return answer
+
+
+def reason_of(result: Answer) -> str:
+    """Say in one sentence why there is no better answer; empty when nothing needs saying."""
+    if result.error is not None:
+        return str(result.error)
+    said = [dossier.reason for dossier in result.dossiers if dossier.reason]
+    if said:
+        return said[0]
+    return result.trust.reason if result.trust is not None and not result.trust.accepted else ""
+
+
+def evidence_of(result: Answer) -> tuple[Evidence, ...]:
+    """All evidence about a target, each piece once."""
+    pieces = [*(result.release.evidence if result.release else ()), *(result.trust.evidence if result.trust else ())]
+    for dossier in result.dossiers:
+        pieces += [*dossier.release.evidence, *dossier.trust.evidence]
+    return tuple(dict.fromkeys(pieces))
+
+
+def page_of(directory: Path) -> Path:
+    """Where a person begins to read a result, as short as it can be said from here."""
+    page = directory / "index.html"
+    shown = page if page.is_file() else directory
+    return shown.relative_to(Path.cwd()) if shown.is_relative_to(Path.cwd()) else shown
+
+
+def version_of(dossiers: Iterable[Dossier]) -> str:
+    """Give the versions that were rebuilt, each once."""
+    versions = (dossier.plan.version if dossier.plan else dossier.release.version for dossier in dossiers)
+    return ", ".join(dict.fromkeys(versions))
+
+
+def _trust(result: Answer) -> dict[str, Any]:
+    trust = result.trust
+    return {} if trust is None else {"accepted": trust.accepted, "reason": trust.reason, "cause": trust.cause}
+
+
+def _artifact(artifact: ArtifactComparison) -> dict[str, Any]:
+    return {
+        "filename": artifact.filename,
+        "verdict": artifact.verdict,
+        "causes": list(artifact.causes),
+        "stabilizers": [f"{each.name}/{each.version}" for each in artifact.stabilizers],
+        "reference": _file(artifact.reference),
+        "rebuilt": _file(artifact.rebuilt),
+        "control": artifact.control,
+    }
+
+
+def _file(file: FileReference | None) -> dict[str, Any] | None:
+    return None if file is None else {"sha256": file.digest.hex, "size": file.size_bytes}
+
+
+def _environment(plans: list[Plan]) -> dict[str, Any] | None:
+    if not plans:
+        return None
+    inferred = [plan for plan in plans if plan.environment.fidelity is Fidelity.INFERRED]
+    weakest = (inferred or plans)[0].environment
+    return {
+        "fidelity": weakest.fidelity,
+        "reason": weakest.reason,
+        "plans": [_plan(plan) for plan in plans],
+    }
+
+
+def _plan(plan: Plan) -> dict[str, Any]:
+    environment = plan.environment
+    return {
+        "plan": Digest.of(render(plan)).hex,
+        "version": plan.version,
+        "architecture": plan.architecture,
+        "fidelity": environment.fidelity,
+        "image": environment.image.hex,
+        "lock": environment.lock.hex,
+        "build_path": environment.build_path,
+        "packages": len(environment.packages),
+    }

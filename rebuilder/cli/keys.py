@@ -1,0 +1,123 @@
+"""`rebuilder keys`: our own keys, and the keys of others that we trust."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from rebuilder.cli import options
+from rebuilder.cli.output import say, say_json
+from rebuilder.errors import ConfigurationError
+
+ROLES = ("attestation", "builder", "owner")
+
+
+@click.group("keys", context_settings=options.CONTEXT)
+def command() -> None:
+    """Make, show, export and pin keys.
+
+    Keys have roles: the `attestation` key signs statements and links, the `builder` key signs records of rebuilds, the
+    `owner` key signs layouts. Attestation and builder keys are made on first use; `init` makes them beforehand.
+    """
+
+
+@command.command("init", cls=options.JsonVerb)
+@click.option(
+    "--role", "roles", type=click.Choice(ROLES), multiple=True, default=("attestation", "builder"), show_default=True
+)
+@click.option(
+    "--passphrase-file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Protect the keys by the passphrase in the first line of FILE (mode 0600).",
+)
+@options.config_option
+@options.json_option
+def init(roles: tuple[str, ...], passphrase_file: Path | None, config: Path | None, *, as_json: bool) -> None:
+    """Make the keys that are not there yet. Existing keys are never replaced."""
+    from rebuilder.attest import keystore  # noqa: PLC0415 - cryptography is slow to load
+    from rebuilder.attest.keys import Role  # noqa: PLC0415
+
+    settings = options.settings_from(config)
+    passphrase = keystore.passphrase_from_file(passphrase_file) if passphrase_file else None
+    made = []
+    for role in map(Role, roles):
+        there = keystore.key_path(settings.state, role).exists()
+        key = keystore.ensure_key(settings.state, role, passphrase=passphrase)
+        if role is Role.BUILDER:
+            keystore.enroll(settings.state, role, key)
+        made.append({"role": role.value, "keyid": key.keyid, "made": not there})
+    if as_json:
+        say_json({"keys": made})
+        return
+    for each in made:
+        say(f"{each['role']:<12} {each['keyid']}  {'made' if each['made'] else 'was there already'}")
+
+
+@command.command("show", cls=options.JsonVerb)
+@options.config_option
+@options.json_option
+def show(config: Path | None, *, as_json: bool) -> None:
+    """Show the key ids of our keys and of the pinned ones, and where the files are."""
+    from rebuilder.attest import keystore  # noqa: PLC0415 - as above
+    from rebuilder.attest.keys import Role  # noqa: PLC0415
+    from rebuilder.cli.pins import pinned  # noqa: PLC0415
+
+    state = options.settings_from(config).state
+    paths = {role.value: keystore.key_path(state, role).with_suffix(".pub") for role in Role}
+    own = {role: keystore.load_public_key(path).keyid for role, path in paths.items() if path.is_file()}
+    others = {name: key.keyid for name, key in pinned(state).items()}
+    if as_json:
+        say_json({"keys": own, "pinned": others, "directory": str(state / "keys")})
+        return
+    for role, keyid in own.items():
+        say(f"{role:<12} {keyid}  {paths[role]}")
+    for name, keyid in others.items():
+        say(f"{'pinned':<12} {keyid}  {name}")
+    if not own:
+        say("no keys yet: they are made on first use, or now by `rebuilder keys init`")
+
+
+@command.command("export", cls=options.JsonVerb)
+@click.argument("role", type=click.Choice(ROLES), default="attestation")
+@click.option("-o", "--out", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Write to FILE.")
+@options.config_option
+@options.json_option
+def export(role: str, out: Path | None, config: Path | None, *, as_json: bool) -> None:
+    """Write the public key of ROLE in PEM, for others to pin or to put into a layout."""
+    from rebuilder.attest import keystore  # noqa: PLC0415 - as above
+    from rebuilder.attest.keys import Role  # noqa: PLC0415
+    from rebuilder.world.files import write_atomically  # noqa: PLC0415
+
+    path = keystore.key_path(options.settings_from(config).state, Role(role)).with_suffix(".pub")
+    if not path.is_file():
+        raise ConfigurationError(f"there is no {role} key yet", hint="`rebuilder keys init` makes it")
+    key = keystore.load_public_key(path)
+    if out is not None:
+        write_atomically(out, key.pem.encode())
+    elif as_json:
+        say_json({"role": role, "keyid": key.keyid, "pem": key.pem})
+    else:
+        click.echo(key.pem, nl=False)
+
+
+@command.command("pin", cls=options.JsonVerb)
+@click.argument("name")
+@click.argument("pem", type=click.Path(dir_okay=False, path_type=Path))
+@options.config_option
+@options.json_option
+def pin_command(name: str, pem: Path, config: Path | None, *, as_json: bool) -> None:
+    """Trust the public key in the file PEM, under NAME, when checking results.
+
+    Get the file from its owner by a way that you trust, never from beside the results that it should vouch for.
+    """
+    from rebuilder.attest.keystore import load_public_key  # noqa: PLC0415 - as above
+    from rebuilder.cli.pins import pin  # noqa: PLC0415
+
+    key = load_public_key(pem)
+    pin(options.settings_from(config).state, name, key)
+    if as_json:
+        say_json({"name": name, "keyid": key.keyid})
+    else:
+        say(f"{name} is pinned to {key.keyid}")

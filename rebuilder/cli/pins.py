@@ -1,0 +1,34 @@
+"""Keys of others that the reader has pinned: `<state>/pinned/<name>.pem`, put there by hand, from elsewhere."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from rebuilder.attest.keys import PublicKey
+from rebuilder.attest.keystore import load_public_key
+from rebuilder.errors import ConfigurationError, UsageError
+from rebuilder.world.files import storage_errors, write_atomically
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}\Z")
+
+
+def pin(state: Path, name: str, key: PublicKey) -> Path:
+    """Trust a key under a name from now on; raise ConfigurationError if the name stands for another key."""
+    if not _NAME.match(name):
+        raise UsageError(f"not a name for a key: {name[:80]!r}", hint="letters, digits and . _ @ + -, at most 64")
+    path = state / "pinned" / f"{name}.pem"
+    if path.exists() and load_public_key(path) != key:
+        raise ConfigurationError(
+            f"{name} is pinned to another key", hint=f"if the change is legitimate, remove {path} first"
+        )
+    write_atomically(path, key.pem.encode(), mode=0o600)
+    return path
+
+
+def pinned(state: Path) -> dict[str, PublicKey]:
+    """Return every pinned key by its name; none is an answer."""
+    directory = state / "pinned"
+    with storage_errors(directory):
+        paths = sorted(directory.glob("*.pem")) if directory.is_dir() else []
+    return {path.stem: load_public_key(path) for path in paths}

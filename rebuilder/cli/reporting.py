@@ -1,0 +1,195 @@
+"""Reading results for `rebuilder report`, and printing them as text, Markdown or JSON."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from rebuilder.cli.answer import to_object
+from rebuilder.cli.output import printable, say, say_json
+from rebuilder.cli.table import console_for, print_result, speaks_unicode
+from rebuilder.cli.words import colour, symbol
+from rebuilder.errors import StorageFailure
+from rebuilder.model.cause import Cause
+from rebuilder.model.codec import DOCUMENT_LIMIT_BYTES, parse, render_time, to_plain
+from rebuilder.model.dossier import Dossier
+from rebuilder.model.release import Release
+from rebuilder.model.trust import Trust
+from rebuilder.model.verdict import Verdict
+from rebuilder.publish import scan
+from rebuilder.publish.summary import Summary, summarize
+from rebuilder.world.files import read
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublishedAnswer:
+    """One published result, seen as an answer."""
+
+    dossier: Dossier
+    directory: Path
+
+    @property
+    def target(self) -> str:
+        """See Answer."""
+        return self.dossier.release.target
+
+    @property
+    def release(self) -> Release:
+        """See Answer."""
+        return self.dossier.release
+
+    @property
+    def trust(self) -> Trust:
+        """See Answer."""
+        return self.dossier.trust
+
+    @property
+    def dossiers(self) -> tuple[Dossier, ...]:
+        """See Answer."""
+        return (self.dossier,)
+
+    @property
+    def documents(self) -> tuple[Path, ...]:
+        """See Answer."""
+        return (self.directory,)
+
+    @property
+    def error(self) -> None:
+        """A published result is an answer."""
+        return
+
+    @property
+    def verdict(self) -> Verdict:
+        """See Answer."""
+        return self.dossier.verdict
+
+    @property
+    def causes(self) -> tuple[Cause, ...]:
+        """See Answer."""
+        return self.dossier.causes
+
+
+def collect(results: Path, what: str | None) -> tuple[tuple[Summary, ...], tuple[scan.Unreadable, ...]]:
+    """Read every result, or those of the package `what` (`cjson` or `deb/cjson`), newest first."""
+    if not results.is_dir():
+        raise StorageFailure(f"{results}: no such directory", hint="verify something first, or name it with --results")
+    summaries: list[Summary] = []
+    unreadable: list[scan.Unreadable] = []
+    for package in scan.packages(results):
+        if what is None or what in {package.name, str(package)}:
+            found, bad = scan.load_package(results, package)
+            summaries += summarize(found)
+            unreadable += bad
+    summaries.sort(key=lambda summary: summary.concluded_at, reverse=True)
+    return tuple(summaries), tuple(unreadable)
+
+
+def newest(summaries: Iterable[Summary]) -> tuple[Summary, ...]:
+    """Keep the newest result of each version and architecture, from summaries that are newest first."""
+    seen: dict[tuple[str, str, str, str], Summary] = {}
+    for each in summaries:
+        seen.setdefault((each.ecosystem, each.name, each.version, each.architecture), each)
+    return tuple(seen.values())
+
+
+def print_list(summaries: Sequence[Summary], unreadable: Sequence[scan.Unreadable], form: str) -> None:
+    """Print counts and a line for each result."""
+    _PRINTERS[form](summaries, unreadable)
+
+
+def print_one(directory: Path, form: str) -> None:
+    """Print one result, artifact by artifact."""
+    dossier = parse(read(directory / "dossier.json", limit_bytes=DOCUMENT_LIMIT_BYTES), Dossier)
+    result = PublishedAnswer(dossier=dossier, directory=directory)
+    if form == "json":
+        say_json(to_object(result))
+    elif form == "markdown":
+        _print_markdown_of(dossier)
+    else:
+        print_result(result, console_for(sys.stdout))
+
+
+def counts(summaries: Iterable[Summary]) -> dict[str, int]:
+    """Count the verdicts; every verdict is there, also with zero."""
+    counted = Counter(each.verdict for each in summaries)
+    return {verdict.value: counted[verdict] for verdict in Verdict}
+
+
+def _print_json(summaries: Sequence[Summary], unreadable: Sequence[scan.Unreadable]) -> None:
+    document: dict[str, Any] = {
+        "counts": counts(newest(summaries)),
+        "results": to_plain(summaries),
+        "unreadable": to_plain(unreadable),
+    }
+    say_json(document)
+
+
+def _print_text(summaries: Sequence[Summary], unreadable: Sequence[scan.Unreadable]) -> None:
+    console = console_for(sys.stdout)
+    console.print(_headline(summaries))
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, show_header=False)
+    table.add_column(no_wrap=True)
+    for _ in range(3):
+        table.add_column(overflow="fold")
+    plain = not speaks_unicode(console)
+    for each in summaries:
+        verdict = Text(f"{symbol(each.verdict, plain=plain)} {each.verdict}", style=colour(each.verdict))
+        name = f"{each.name} {each.version} {each.architecture}"
+        table.add_row(verdict, printable(name), ", ".join(each.causes), Text(render_time(each.concluded_at), "dim"))
+    if summaries:
+        console.print(table)
+    for bad in unreadable:
+        say(f"unreadable: {bad.path}: {bad.reason}")
+
+
+def _headline(summaries: Sequence[Summary]) -> str:
+    if not summaries:
+        return "nothing is published yet: `rebuilder verify deb:trixie/cjson`"
+    current = newest(summaries)
+    said = ", ".join(f"{number} {word}" for word, number in counts(current).items() if number)
+    older = len(summaries) - len(current)
+    return f"{len(current)} current: {said}" + (f"; {older} superseded" if older else "")
+
+
+def _print_markdown(summaries: Sequence[Summary], unreadable: Sequence[scan.Unreadable]) -> None:
+    say(f"{_headline(summaries)}\n")
+    say("| verdict | package | version | architecture | causes | concluded |\n| --- | --- | --- | --- | --- | --- |")
+    for each in summaries:
+        cells = (each.verdict, each.name, each.version, each.architecture, ", ".join(each.causes))
+        say(_row(*cells, render_time(each.concluded_at)))
+    for bad in unreadable:
+        say(f"\nunreadable: {_cell(bad.path)}: {_cell(bad.reason)}")
+
+
+def _print_markdown_of(dossier: Dossier) -> None:
+    say(f"## {_cell(dossier.release.target)}: {dossier.verdict}\n")
+    if dossier.reason:
+        say(f"{_cell(dossier.reason)}\n")
+    say("| verdict | artifact | causes | stabilizers |\n| --- | --- | --- | --- |")
+    for each in dossier.comparison.artifacts:
+        stabilizers = ", ".join(f"{one.name}/{one.version}" for one in each.stabilizers)
+        say(_row(each.verdict, each.filename, ", ".join(each.causes), stabilizers))
+
+
+def _row(*cells: str) -> str:
+    return f"| {' | '.join(_cell(cell) for cell in cells)} |"
+
+
+def _cell(text: str) -> str:
+    """Text that cannot be Markdown of its own: names come from strangers."""
+    escaped = "".join(f"\\{char}" if char in "\\`*_{}[]<>()#+!|~" else char for char in text)
+    return escaped.replace("\n", " ")
+
+
+_PRINTERS: dict[str, Callable[[Sequence[Summary], Sequence[scan.Unreadable]], None]] = {
+    "text": _print_text,
+    "markdown": _print_markdown,
+    "json": _print_json,
+}
