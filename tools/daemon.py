@@ -80,19 +80,16 @@ def start(place: Place) -> Answer:
     if program is None:
         raise EngineError("no dockerd to start: docker.io is not installed")
     _refuse_second(place)
-    _forget_stale(place)
+    forget_stale(place)
     place.state.mkdir(parents=True, exist_ok=True)
     own = ["--host", place.address, "--pidfile", str(place.state / "dockerd.pid"), "--log-level=warn"]
     if place.data:
         own += ["--data-root", str(place.data), "--exec-root", str(place.run)]
     # A machine with a configuration of its own keeps it: a flag that is also in the file would be refused.
     flags = [] if place.data is None and Path("/etc/docker/daemon.json").exists() else WITHOUT_NETWORK
-    with place.log.open("ab") as log:
-        daemon = subprocess.Popen(
-            [program, *own, *flags], stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd="/"
-        )
-    write_record(place, daemon.pid)
-    answer = wait_for(place.address, START_S, alive=lambda: daemon.poll() is None)
+    pid = _spawn([str(program), *own, *flags], place.log)
+    write_record(place, pid)
+    answer = wait_for(place.address, START_S, alive=lambda: start_ticks(pid) is not None)
     if answer is None:
         stop(place)
         raise EngineError(f"dockerd did not come up; its last words (all in {place.log}):\n{_last_words(place.log)}")
@@ -174,7 +171,18 @@ def _refuse_second(place: Place) -> None:
         )
 
 
-def _forget_stale(place: Place) -> None:
+def _spawn(argv: list[str], log: Path) -> int:
+    """Start a program that outlives us, in a session of its own, writing to a log and reading nothing."""
+    append = os.O_WRONLY | os.O_APPEND | os.O_CREAT
+    files = [
+        (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+        (os.POSIX_SPAWN_OPEN, 1, str(log), append, 0o644),
+        (os.POSIX_SPAWN_DUP2, 1, 2),
+    ]
+    return os.posix_spawn(argv[0], argv, os.environ, file_actions=files, setsid=True)
+
+
+def forget_stale(place: Place) -> None:
     """Remove process ids that a killed daemon left: dockerd believes them even when another program has them now."""
     (place.state / "dockerd.pid").unlink(missing_ok=True)
     inner = place.run / "containerd" / "containerd.pid"

@@ -69,7 +69,7 @@ def ask(address: str, *, timeout_s: float = _TIMEOUT_S) -> Answer | Silence:
         return _answer(address, version, _get(address, "/info", timeout_s))
     except (OSError, http.client.HTTPException) as error:
         return _silence(address, error)
-    except (ValueError, TypeError, AttributeError, RecursionError):
+    except (ValueError, TypeError, AttributeError, LookupError, RecursionError):
         return Silence(address=address, reason="what listens there is no container engine", hint=_GET_ONE)
 
 

@@ -1,0 +1,104 @@
+"""The engine that make starts is stopped again, and no other process ever is."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from rebuilder.doctor.engine import Answer, ask
+from tools import daemon, engine
+from tools.daemon import EngineError, Place
+
+
+@pytest.fixture
+def place() -> Iterator[Place]:
+    """Give a place with a short path (a socket's has at most 107 bytes)."""
+    root = Path(tempfile.mkdtemp(prefix="engine-"))
+    yield daemon.below(root)
+    shutil.rmtree(root, ignore_errors=True)
+
+
+@pytest.fixture
+def sleeper() -> Iterator[subprocess.Popen[bytes]]:
+    """Give a process of ours that stands for a daemon."""
+    with subprocess.Popen(["sleep", "60"]) as process:
+        yield process
+        process.kill()
+
+
+def test_the_process_that_was_started_is_stopped(place: Place, sleeper: subprocess.Popen[bytes]) -> None:
+    """The record names a living process with its start time: it is ended, and the record with it."""
+    daemon.write_record(place, sleeper.pid)
+    assert daemon.stop(place)
+    assert sleeper.wait(timeout=5) < 0
+    assert not place.record.exists()
+
+
+def test_another_process_with_the_same_number_is_left_alone(place: Place, sleeper: subprocess.Popen[bytes]) -> None:
+    """Process ids are used again: a start time that differs means a stranger, who lives on."""
+    daemon.write_record(place, sleeper.pid)
+    record = json.loads(place.record.read_text())
+    place.record.write_text(json.dumps({**record, "ticks": record["ticks"] - 1}))
+    assert not daemon.stop(place)
+    assert sleeper.poll() is None
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", '{"pid": "x"}', "\N{SNOWMAN}"])
+def test_a_record_that_cannot_be_read_names_nobody(place: Place, text: str) -> None:
+    """A torn or foreign record stops nothing."""
+    place.record.write_text(text)
+    assert not daemon.stop(place)
+
+
+def test_an_engine_that_answers_is_used_and_not_stopped(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    """`down` without a record says that there is nothing to stop."""
+    assert engine.down(place) == 0
+    assert "nothing to stop" in capsys.readouterr().out
+
+
+def test_a_chosen_engine_that_is_silent_is_not_replaced(place: Place) -> None:
+    """Whoever set DOCKER_HOST gets an error, not another engine."""
+    with pytest.raises(EngineError, match=r"DOCKER_HOST is unix:///no/such\.sock, and nothing answers there"):
+        engine.up(place, ("unix:///no/such.sock",))
+
+
+def test_without_root_the_commands_are_listed(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is installed or started for an ordinary user: the choices are written out."""
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    with pytest.raises(EngineError, match="sudo make engine") as caught:
+        engine.up(place, (place.address,))
+    assert "podman" in str(caught.value)
+
+
+def test_stale_process_ids_are_forgotten(place: Place) -> None:
+    """A process id that a killed containerd left, now another program's, would keep dockerd waiting: it is removed."""
+    inner = place.run / "containerd" / "containerd.pid"
+    inner.parent.mkdir(parents=True)
+    inner.write_text(str(os.getpid()))
+    daemon.forget_stale(place)
+    assert not inner.exists()
+
+
+@pytest.mark.engine
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root starts an engine")
+def test_an_engine_of_its_own_starts_and_stops(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    """`up` starts a dockerd that answers, a second `up` uses it, `down` stops it with its containerd."""
+    root = str(place.state)
+    assert engine.main(["up", "--root", root]) == 0
+    try:
+        answer = ask(place.address)
+        assert isinstance(answer, Answer)
+        assert answer.address == place.address
+        assert engine.main(["up", "--root", root]) == 0
+        assert "starting dockerd" in capsys.readouterr().out
+    finally:
+        assert engine.main(["down", "--root", root]) == 0
+    assert engine.main(["status", "--root", root]) == 4
+    assert daemon.read_record(place) is None
