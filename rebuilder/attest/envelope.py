@@ -23,7 +23,7 @@ IN_TOTO = "application/vnd.in-toto+json"
 REBUILD = "application/vnd.rebuilder.rebuild+json"
 """Payload type of a builder's record."""
 
-_KNOWN_TYPES = frozenset({IN_TOTO, REBUILD})
+_KNOWN_TYPES = (IN_TOTO, REBUILD)
 _SIGNATURES_LIMIT = 64
 ENVELOPE_LIMIT_BYTES = 48 * 1024**2
 

@@ -67,12 +67,15 @@ class PublicKey:
     @property
     def legacy_keyid(self) -> str:
         """Key id as securesystemslib before 1.0 computes it from a key file."""
-        hashed = {**self._key().to_dict(), "keyid_hash_algorithms": ["sha256", "sha512"]}
-        return hashlib.sha256(str(encode_canonical(hashed)).encode()).hexdigest()
+        return hashlib.sha256(str(encode_canonical(self.to_legacy_plain())).encode()).hexdigest()
 
     def to_plain(self) -> dict[str, Any]:
         """Give the key as in-toto's layouts and `securesystemslib` write it, with its id."""
         return {**self._key().to_dict(), "keyid": self.keyid}
+
+    def to_legacy_plain(self) -> dict[str, Any]:
+        """Give the key as clients before securesystemslib 1.0 read it from a key file, which holds no id."""
+        return {**self._key().to_dict(), "keyid_hash_algorithms": ["sha256", "sha512"]}
 
     def verify(self, signature: bytes, data: bytes) -> None:
         """Raise SignatureRefused unless this key made `signature` over exactly `data`."""

@@ -11,6 +11,11 @@ from pathlib import Path
 import zstandard
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from rebuilder.attest.builder import sign_rebuild
+from rebuilder.attest.context import Context, make_context, rebuild_id
+from rebuilder.attest.evidence_files import list_documents
+from rebuilder.attest.request import collect_signed, write_records, write_request
+from rebuilder.attest.signer import sign_request
 from rebuilder.attest.signing import KeySigner
 from rebuilder.model.cause import Cause
 from rebuilder.model.codec import render
@@ -37,7 +42,7 @@ STABILIZER = Stabilizer(name="elf-build-id", version=1)
 
 
 def key_signer(seed: str) -> KeySigner:
-    """A key that a name determines: tests need no randomness."""
+    """Make a key that a name determines: tests need no randomness."""
     return KeySigner(Ed25519PrivateKey.from_private_bytes(hashlib.sha256(seed.encode()).digest()))
 
 
@@ -60,7 +65,7 @@ class Sample:
 
 
 def dossier(verdicts: Mapping[str, Verdict] | None = None, *, epoch: bool = False) -> Sample:
-    """A release with one artifact for each (package name, verdict); `reproduced` alone if none are named.
+    """Make a release with one artifact for each (package name, verdict); `reproduced` alone if none is named.
 
     `different` comes with a control run that gave the same difference, `undecided` lacks a reference.
     """
@@ -96,7 +101,7 @@ def dossier(verdicts: Mapping[str, Verdict] | None = None, *, epoch: bool = Fals
 
 
 def refused() -> Sample:
-    """A release that the policy refused: not built, undecided, one artifact."""
+    """Make a release that the policy refused: not built, undecided, one artifact."""
     base = dossier().dossier
     trust = replace(base.trust, accepted=False, reason="InRelease: wrong key", cause=Cause.UNTRUSTED_INPUT)
     comparison = ArtifactComparison(
@@ -134,15 +139,11 @@ def _artifact(name: str, version: str, verdict: Verdict) -> tuple[Artifact, File
     reference = None if verdict is Verdict.UNDECIDED else file_of(filename, reference_bytes(filename), location)
     rebuilt = file_of(filename, rebuilt_bytes(filename, verdict))
     artifact = Artifact(name=name, version=version, architecture="amd64", filename=filename, reference=reference)
-    comparison = ArtifactComparison(
-        filename=filename, verdict=verdict, causes=(), reference=reference, rebuilt=rebuilt
-    )
+    comparison = ArtifactComparison(filename=filename, verdict=verdict, causes=(), reference=reference, rebuilt=rebuilt)
     match verdict:
         case Verdict.EQUIVALENT:
             finding = _finding("usr/bin/sample/.note.gnu.build-id", Cause.BUILD_ID, STABILIZER)
-            comparison = replace(
-                comparison, causes=(Cause.BUILD_ID,), stabilizers=(STABILIZER,), findings=(finding,)
-            )
+            comparison = replace(comparison, causes=(Cause.BUILD_ID,), stabilizers=(STABILIZER,), findings=(finding,))
         case Verdict.DIFFERENT:
             comparison = replace(
                 comparison,
@@ -162,7 +163,12 @@ def _artifact(name: str, version: str, verdict: Verdict) -> tuple[Artifact, File
 
 def _finding(path: str, cause: Cause, removed_by: Stabilizer | None) -> Finding:
     return Finding(
-        path=f"data.tar.xz/./{path}", cause=cause, detail="bytes differ", reference="aa", rebuilt="bb", removed_by=removed_by
+        path=f"data.tar.xz/./{path}",
+        cause=cause,
+        detail="bytes differ",
+        reference="aa",
+        rebuilt="bb",
+        removed_by=removed_by,
     )
 
 
@@ -288,6 +294,53 @@ def _files(value: Dossier) -> dict[str, bytes]:
             files[f"reports/{name}/diffoscope.html"] = b"<html></html>"
             files[f"reports/{name}/diffoscope.json"] = b"{}"
     return files
+
+
+@dataclass(frozen=True, kw_only=True)
+class Staged:
+    """A result directory without signatures, and the request for them."""
+
+    result: Path
+    request: Path
+    context: Context
+
+
+def stage(
+    root: Path, sample: Sample, *, ordinal: int = 0, accepts_equivalent: bool = True, builder: KeySigner = BUILDER
+) -> Staged:
+    """Do what the pipeline does before it asks for signatures."""
+    result, request = root / "staged", root / "request"
+    value = sample.dossier
+    write_files(result, sample.files)
+    write_records(
+        result,
+        value,
+        builder_record=sign_rebuild(value.rebuild, builder) if value.rebuild else None,
+        control_record=sign_rebuild(value.control, builder) if value.control else None,
+    )
+    context = make_context(
+        ATTESTER.public_key,
+        builder.public_key,
+        ordinal=ordinal,
+        accepts_equivalent=accepts_equivalent,
+        documents=list_documents(result),
+    )
+    write_request(request, result, value, context)
+    return Staged(result=result, request=request, context=context)
+
+
+def sign(staged: Staged, journal: Path) -> tuple[str, ...]:
+    """Sign a request in this process, with the builder's key enrolled."""
+    return sign_request(staged.request, signer=ATTESTER, builders=(BUILDER.public_key,), journal=journal)
+
+
+def publish(root: Path, sample: Sample) -> Path:
+    """Make a complete result directory, named as it is published."""
+    staged = stage(root, sample)
+    sign(staged, root / "journal")
+    collect_signed(staged.request, staged.result)
+    (staged.result / "index.html").write_text("<!doctype html><title>derived</title>")
+    return staged.result.rename(root / rebuild_id(sample.dossier, staged.context))
 
 
 def write_files(directory: Path, files: Mapping[str, bytes]) -> None:

@@ -1,0 +1,214 @@
+"""`rebuilder check`: a third party computes a published verdict again, offline, from the documents and its own key.
+
+The key comes from the reader, never from beside the results. Every file of a result is tied to a signed digest, or is
+a signed document itself, or is named as derived; nothing else may lie there, and nothing may be missing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import zstandard
+
+from rebuilder.attest.check_report import CheckReport, Helpers
+from rebuilder.attest.context import Context, rebuild_id
+from rebuilder.attest.derive import derive
+from rebuilder.attest.evidence_files import (
+    BUILD_LOG,
+    BUILDER_RECORD,
+    CONTROL_LOG,
+    CONTROL_RECORD,
+    DOSSIER,
+    LOCK,
+    PLAN,
+    known_files,
+)
+from rebuilder.attest.inventory import list_files
+from rebuilder.attest.keys import PublicKey
+from rebuilder.attest.published import attester_key, load_context, load_payloads, read_document
+from rebuilder.attest.request import parse_dossier
+from rebuilder.attest.verdict import not_checked
+from rebuilder.attest.verify_request import verify_rebuild_documents
+from rebuilder.errors import DigestMismatch, HostileInput, SignatureRefused
+from rebuilder.model.comparison import ArtifactComparison
+from rebuilder.model.digest import Digest
+from rebuilder.model.dossier import Dossier
+from rebuilder.model.verdict import Verdict
+from rebuilder.world.files import digest_of, storage_errors
+
+DERIVED = frozenset({"index.html"})
+"""Files that are a pure function of the documents: never trusted, and re-rendered only where a renderer is given."""
+LOG_LIMIT_BYTES = 1024**3
+_ATTACHED = (PLAN, LOCK, BUILDER_RECORD, CONTROL_RECORD)
+
+
+def check(result: Path, keys: Sequence[PublicKey], *, helpers: Helpers | None = None) -> CheckReport:
+    """Compute a published verdict again; raise UntrustedError at the first thing that does not hold.
+
+    1. The dossier is read; the verdict statements are verified with the reader's keys, and give the context.
+    2. All documents are derived again; each is there, signed by the same key, and byte for byte the derived one;
+       the builder's records, plan, lock and the verdicts' logic hold (as the signer checked them).
+    3. Every evidence file that was signed for is there with its digest; logs decompress to the digest in the record.
+    4. Nothing else lies in the directory but derived files.
+    5. Where the files of an artifact are there, they are compared once more; where signed indices can be verified
+       again, they are.
+    """
+    if not keys:
+        raise SignatureRefused(
+            "no key was given to check with", hint="give the rebuilder's public key, from a source that you trust"
+        )
+    given = helpers or Helpers()
+    dossier = parse_dossier(read_document(result, DOSSIER))
+    context = load_context(result, dossier, keys)
+    expected = derive(dossier, context)
+    payloads = load_payloads(result, expected, attester_key(context, keys))
+    attached = {name: read_document(result, name) for name in _ATTACHED if (result / name).exists()}
+    verify_rebuild_documents(dossier, context, attached, payloads)
+    _evidence(result, dossier, context)
+    derived = _coverage(result, context, payloads.keys())
+    verified, absent = _summary(dossier, context), list(_absent(dossier, context))
+    not_seen = [f"{path}: derived, not checked" for path in derived if given.rerender is None]
+    _rendered(result, derived, given)
+    _again(result, dossier, given, verified, not_seen)
+    _shared(dossier, given, verified, absent)
+    _authentication(dossier, given, verified, not_seen)
+    if result.resolve().name != rebuild_id(dossier, context):
+        not_seen.append(f"the directory is not named {rebuild_id(dossier, context)}, as it was when published")
+    notes = [note for comparison in dossier.comparison.artifacts for note in not_checked(dossier, comparison)]
+    return CheckReport(
+        rebuild_id=rebuild_id(dossier, context),
+        dossier=dossier,
+        verdict=dossier.verdict,
+        attester=context.attester,
+        verified=tuple(verified),
+        absent=tuple(absent),
+        not_checked=tuple(dict.fromkeys([*not_seen, *notes])),
+    )
+
+
+def _evidence(result: Path, dossier: Dossier, context: Context) -> None:
+    for document in context.documents:
+        path = result / document.path
+        if not path.is_file():
+            raise HostileInput(f"{document.path} was signed for and is missing", hint="fetch the result again, whole")
+        found = digest_of(path)
+        if found != document.digest or path.stat().st_size != document.size_bytes:
+            raise DigestMismatch(f"{document.path}: expected {document.digest}, found {found}")
+    listed = {document.path for document in context.documents}
+    for name, run in ((BUILD_LOG, dossier.rebuild), (CONTROL_LOG, dossier.control)):
+        if run is not None and name in listed:
+            found = _log_digest(result / name)
+            if found != run.log:
+                raise DigestMismatch(f"{name}: the builder's record says {run.log}, it decompresses to {found}")
+
+
+def _log_digest(path: Path) -> Digest:
+    hasher, size_bytes = hashlib.sha256(), 0
+    reader = zstandard.ZstdDecompressor(max_window_size=2**27)
+    try:
+        with storage_errors(path), path.open("rb") as stream, reader.stream_reader(stream) as plain:
+            while block := plain.read(1024 * 1024):
+                size_bytes += len(block)
+                if size_bytes > LOG_LIMIT_BYTES:
+                    raise HostileInput(f"{path.name} decompresses to more than {LOG_LIMIT_BYTES} bytes")
+                hasher.update(block)
+    except zstandard.ZstdError as error:
+        raise HostileInput(f"{path.name} is not a Zstandard stream") from error
+    return Digest(hasher.hexdigest())
+
+
+def _coverage(result: Path, context: Context, signed: Iterable[str]) -> tuple[str, ...]:
+    accounted = {DOSSIER, *(document.path for document in context.documents), *signed}
+    rest = [path for path in list_files(result) if path not in accounted]
+    for path in rest:
+        if path not in DERIVED:
+            raise HostileInput(f"{path}: no signed document speaks of this file", hint="remove it, or fetch again")
+    return tuple(rest)
+
+
+def _rendered(result: Path, derived: Sequence[str], helpers: Helpers) -> None:
+    if helpers.rerender is None:
+        return
+    fresh = helpers.rerender(result)
+    for path in derived:
+        if fresh.get(path) != read_document(result, path):
+            raise HostileInput(f"{path} is not what the documents give", hint="do not read it; render it again")
+
+
+def _again(result: Path, dossier: Dossier, helpers: Helpers, verified: list[str], not_seen: list[str]) -> None:
+    for recorded in dossier.comparison.artifacts:
+        name = recorded.filename
+        reference, rebuilt = result / "artifacts/reference" / name, result / "artifacts/rebuilt" / name
+        if recorded.verdict is Verdict.REPRODUCED or recorded.reference is None or recorded.rebuilt is None:
+            continue
+        if not reference.is_file() or not rebuilt.is_file():
+            not_seen.append(f"{name}: the files are not here, so the comparison was not run again")
+        elif helpers.recompare is None:
+            not_seen.append(f"{name}: no comparison was run again")
+        else:
+            _same_answer(recorded, helpers.recompare(reference, rebuilt, recorded))
+            verified.append(f"{name}: compared once more, with the same answer: {recorded.verdict}")
+
+
+def _same_answer(recorded: ArtifactComparison, fresh: ArtifactComparison) -> None:
+    name = recorded.filename
+    if (fresh.verdict, set(fresh.stabilizers)) != (recorded.verdict, set(recorded.stabilizers)):
+        raise HostileInput(f"{name}: published as {recorded.verdict}, but comparing again says {fresh.verdict}")
+    places = {finding.path for finding in recorded.findings}
+    if recorded.findings_omitted == 0 and any(finding.path not in places for finding in fresh.findings):
+        raise HostileInput(f"{name}: comparing again finds a difference that was not published")
+
+
+def _shared(dossier: Dossier, helpers: Helpers, verified: list[str], absent: list[str]) -> None:
+    wanted = dict.fromkeys(dossier.release.indices)
+    wanted |= dict.fromkeys(piece.document for piece in dossier.trust.evidence if piece.document is not None)
+    if dossier.release.buildinfo is not None:
+        wanted[dossier.release.buildinfo] = None
+    found = 0
+    for digest in wanted:
+        path = helpers.blobs / "sha256" / digest.hex[:2] / digest.hex if helpers.blobs is not None else None
+        if path is None or not path.is_file():
+            absent.append(f"signed document {digest}: not among the shared blobs that were given")
+        elif digest_of(path) != digest:
+            raise DigestMismatch(f"shared blob {digest} holds other bytes than its name says")
+        else:
+            found += 1
+    if found:
+        verified.append(f"{found} signed indices and evidence documents have the digests that the dossier names")
+
+
+def _authentication(dossier: Dossier, helpers: Helpers, verified: list[str], not_seen: list[str]) -> None:
+    if helpers.reauthenticate is None:
+        not_seen.append(
+            "the signed indices were not verified again: how references were authenticated is the attester's word"
+        )
+    elif dossier.trust.accepted:
+        verified += helpers.reauthenticate(dossier)
+
+
+def _summary(dossier: Dossier, context: Context) -> list[str]:
+    artifacts = len(dossier.comparison.artifacts)
+    lines = [
+        f"signed by attestation key {context.attester}",
+        f"{artifacts} artifacts: verdicts follow from the digests, and every document from the dossier",
+        f"{len(context.documents)} evidence files have the digests that were signed for",
+    ]
+    if dossier.rebuild is not None:
+        lines.append(
+            f"the rebuild's record is signed by builder {dossier.rebuild.builder}, and is of the published plan"
+        )
+    return lines
+
+
+def _absent(dossier: Dossier, context: Context) -> Iterator[str]:
+    listed = {document.path for document in context.documents}
+    reproduced = {one.filename for one in dossier.comparison.artifacts if one.verdict is Verdict.REPRODUCED}
+    for path in sorted(known_files(dossier).keys() - listed):
+        folder, _, name = path.rpartition("/")
+        if folder == "outputs" and not name.endswith(".buildinfo"):
+            continue
+        if folder.startswith("artifacts") and name in reproduced:
+            continue
+        yield f"{path}: not published with this result"

@@ -1,0 +1,128 @@
+"""What a signer, or a reader, re-checks about a rebuild's documents before believing the dossier."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import jsonschema
+
+from rebuilder.attest.builder import verify_rebuild
+from rebuilder.attest.consistency import verify_dossier
+from rebuilder.attest.context import Context, Document
+from rebuilder.attest.derive import derive
+from rebuilder.attest.evidence_files import BUILDER_RECORD, CONTROL_RECORD, LOCK, PLAN, verify_documents
+from rebuilder.errors import HostileInput
+from rebuilder.model.codec import parse_json, render
+from rebuilder.model.digest import Digest
+from rebuilder.model.dossier import Dossier
+
+_VERDICT_NAME = "/verdict.dsse.json"
+
+
+def verify_rebuild_documents(
+    dossier: Dossier, context: Context, attached: Mapping[str, bytes], unsigned: Mapping[str, bytes]
+) -> None:
+    """Raise unless documents, dossier and context agree with each other, down to the byte.
+
+    1. plan.json and lock.json are the dossier's plan and lock.
+    2. The builder's records are signed by the context's builder key and say what the dossier says.
+    3. The evidence files are those of the dossier, the attached ones with the listed digests.
+    4. The dossier's verdicts follow from its facts.
+    5. The payloads to sign are exactly the ones derived from dossier and context.
+    6. Each verdict statement satisfies the published schema.
+    """
+    _same(attached.get(PLAN), render(dossier.plan) if dossier.plan is not None else None, PLAN)
+    _same(attached.get(LOCK), render(dossier.lock) if dossier.lock is not None else None, LOCK)
+    _records(dossier, context, attached)
+    verify_documents(dossier, context.documents)
+    _attached(context.documents, attached)
+    verify_dossier(dossier)
+    derived = {document.path: document.payload for document in derive(dossier, context)}
+    _payloads(derived, unsigned)
+    for path, payload in derived.items():
+        if path.endswith(_VERDICT_NAME):
+            verify_schema(payload, path)
+
+
+def verify_schema(payload: bytes, name: str) -> None:
+    """Raise HostileInput unless a verdict statement satisfies the published JSON Schema."""
+    try:
+        _validator().validate(parse_json(payload))
+    except jsonschema.ValidationError as error:
+        where = "/".join(str(part) for part in error.absolute_path)
+        raise HostileInput(
+            f"{name}: {where or 'statement'} does not satisfy the schema: {error.message[:200]}"
+        ) from error
+
+
+def _records(dossier: Dossier, context: Context, attached: Mapping[str, bytes]) -> None:
+    for name, run in ((BUILDER_RECORD, dossier.rebuild), (CONTROL_RECORD, dossier.control)):
+        record = attached.get(name)
+        if run is None or record is None:
+            _same(record, None if run is None else b"", name)
+            continue
+        if verify_rebuild(record, (context.builder_key,)) != run:
+            raise HostileInput(f"{name}: the builder signed another record than the dossier has")
+    if dossier.rebuild is not None and dossier.rebuild.ordinal != context.ordinal:
+        raise HostileInput(
+            f"ordinal {context.ordinal} is asked for, the builder's record says {dossier.rebuild.ordinal}"
+        )
+
+
+def _attached(documents: tuple[Document, ...], attached: Mapping[str, bytes]) -> None:
+    listed = {document.path: document for document in documents}
+    for name, data in attached.items():
+        document = listed.get(name)
+        if document is None or (document.digest, document.size_bytes) != (Digest.of(data), len(data)):
+            raise HostileInput(f"{name} is not the file that the context lists")
+
+
+def _payloads(derived: Mapping[str, bytes], unsigned: Mapping[str, bytes]) -> None:
+    if derived.keys() != unsigned.keys():
+        odd = sorted(derived.keys() ^ unsigned.keys())
+        raise HostileInput(f"documents to sign: {odd[0]} is {'missing' if odd[0] in derived else 'not derived'}")
+    for path, payload in derived.items():
+        if unsigned[path] != payload:
+            raise HostileInput(f"{path}: {first_difference(payload, unsigned[path])}")
+
+
+def first_difference(expected: bytes, found: bytes) -> str:
+    """Name the first member in which a JSON document is not the expected one."""
+    try:
+        return _difference(json.loads(expected), parse_json(found), "")
+    except (HostileInput, ValueError):
+        return "not the JSON that follows from the dossier"
+
+
+def _difference(expected: Any, found: Any, where: str) -> str:  # noqa: ANN401 - plain JSON data
+    if isinstance(expected, dict) and isinstance(found, dict):
+        for key in sorted(expected.keys() | found.keys()):
+            if expected.get(key) != found.get(key) or (key in expected) != (key in found):
+                return _difference(expected.get(key), found.get(key), f"{where}/{key}")
+    if isinstance(expected, list) and isinstance(found, list) and len(expected) == len(found):
+        for place, (left, right) in enumerate(zip(expected, found, strict=True)):
+            if left != right:
+                return _difference(left, right, f"{where}/{place}")
+    return f"{where or 'document'}: the dossier says {_short(expected)}, the document {_short(found)}"
+
+
+def _short(value: object) -> str:
+    return repr(value)[:90]
+
+
+def _same(found: bytes | None, expected: bytes | None, name: str) -> None:
+    if found == expected:
+        return
+    if found is None:
+        raise HostileInput(f"{name} is missing")
+    raise HostileInput(f"{name} is not the one that the dossier speaks of")
+
+
+@cache
+def _validator() -> jsonschema.Draft202012Validator:
+    text = files("rebuilder.attest").joinpath("schema/verdict-v1.schema.json").read_text("utf-8")
+    return jsonschema.Draft202012Validator(json.loads(text))
