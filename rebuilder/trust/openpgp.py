@@ -4,13 +4,14 @@ https://www.rfc-editor.org/rfc/rfc9580.html#section-7. The verifier is Sequoia (
 signed message and a second message after it, so the framing is checked here, strictly, before it is asked.
 
 What is accepted, whatever the key: signatures over SHA-256, SHA-384, SHA-512 or SHA-3 digests; keys and binding
-signatures as Sequoia's standard policy allows them (no RSA or DSA below 2048 bits, no MD5; SHA-1 only in old bindings,
-before February 2023); a key that was valid when the signature says it was made, and not revoked as compromised. The
-time of signing is the signer's word.
+signatures as Sequoia's standard policy allows them (no RSA or DSA below 2048 bits, no MD5, no SHA-1); a key that was
+valid when the signature says it was made, and not revoked as compromised. The time of signing is the signer's word.
+One developer in ten of debian-keyring has a key bound with SHA-1 alone: gpgv accepts those, we say WeakKey.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -33,6 +34,11 @@ _BEGIN_SIGNATURE = b"-----BEGIN PGP SIGNATURE-----"
 _END_SIGNATURE = b"-----END PGP SIGNATURE-----"
 _ACCEPTED_HASHES = frozenset({"SHA256", "SHA384", "SHA512", "SHA3_256", "SHA3_512"})
 _SIGNATURES_LIMIT = 16
+_WEAKNESS = re.compile(r"\w+ is not considered secure since [0-9-]+")
+
+
+class WeakKey(SignatureRefused):
+    """The keyring has the key, but what binds it to its owner is too weak to say anything by."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +96,11 @@ def inspect(document: bytes, name: str) -> tuple[Claim, ...]:
     return _claims(_frame(document, name).signature, name)
 
 
+def unframed(document: bytes, name: str) -> bytes:
+    """Return what an inline-signed document's frame covers, unverified; raise SignatureRefused as `inspect` does."""
+    return _frame(document, name).text
+
+
 def verify_inline(document: bytes, keyrings: Sequence[Path], *, name: str, second_opinion: bool = False) -> SignedText:
     """Verify an inline-signed document and return its signed text, nothing else.
 
@@ -98,7 +109,8 @@ def verify_inline(document: bytes, keyrings: Sequence[Path], *, name: str, secon
     3. The text that the verifier saw is the text that we see.
     4. With `second_opinion`, gpgv agrees about signer and text.
 
-    Raise SignatureRefused where one of these does not hold, ConfigurationError for unusable keyrings or none.
+    Raise SignatureRefused where one of these does not hold (WeakKey when only the keys are at fault), ConfigurationError
+    for unusable keyrings or none.
     """
     if not keyrings:
         raise ConfigurationError(f"no keyring is configured that could vouch for {name}")
@@ -113,6 +125,7 @@ def verify_inline(document: bytes, keyrings: Sequence[Path], *, name: str, secon
             f"{name}: signed by {keys}, and none of these keys is in {', '.join(path.name for path in keyrings)}",
             hint="is the keyring package up to date?",
         )
+    _refuse_weak(tuple(found), claims, name)
     verified = _verify(document, tuple(found), name)
     makers = (_signer(each.certificate, each.signing_key, claims, found) for each in verified.valid_sigs)
     signers = tuple(maker for maker in makers if maker is not None)
@@ -178,6 +191,25 @@ def _lookup(claims: tuple[Claim, ...], keyrings: Sequence[Keyring]) -> dict[byte
     """Find the certificates that the claims name: their bytes, and the keyring that has them."""
     handles = {claim.key for claim in claims}
     return {certificate: ring.issuer for ring in reversed(keyrings) for certificate in ring.certificates(handles)}
+
+
+def _refuse_weak(certificates: tuple[bytes, ...], claims: tuple[Claim, ...], name: str) -> None:
+    """Raise WeakKey if no certificate is bound in a way that Sequoia's policy accepts."""
+    faults = [_fault(raw) for raw in certificates]
+    if all(faults):
+        keys = ", ".join(claim.key.upper() for claim in claims)
+        raise WeakKey(f"{name}: signed by {keys}, whose own binding is not accepted: {faults[0]}")
+
+
+def _fault(raw: bytes) -> str | None:
+    """Say why a certificate has no valid binding, or None: asking for its expiry makes Sequoia look for one."""
+    cert = _certificate(raw)
+    try:
+        _ = cert.expiration
+    except RuntimeError as error:
+        weak = _WEAKNESS.search(str(error))
+        return weak[0] if weak else "it has no valid binding signature"
+    return None
 
 
 def _verify(document: bytes, certificates: tuple[bytes, ...], name: str) -> pysequoia.Decrypted:

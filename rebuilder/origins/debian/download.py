@@ -2,17 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Lock
 
 from rebuilder.config import Settings
+from rebuilder.errors import (
+    DigestMismatch,
+    NetworkFailure,
+    RebuilderError,
+    SourceUnavailable,
+    UntrustedError,
+    WorldError,
+)
 from rebuilder.model.digest import Digest
 from rebuilder.model.plan import Package
 from rebuilder.model.release import FileReference
+from rebuilder.origins.debian.mirrors import configured_archives, mirrors_of
 from rebuilder.progress import Progress
 from rebuilder.store.blobs import BlobStore
-from rebuilder.world.http import Fetcher
+from rebuilder.world.files import digest_of, storage_errors
+from rebuilder.world.http import Fetcher, NotFound
 
 Wanted = FileReference | Package
+
+FILE_LIMIT_BYTES = 16 * 1024**3
+"""No package or source file is larger."""
+
+_AT_ONCE = 4
 
 
 class Downloader:
@@ -22,6 +41,15 @@ class Downloader:
         self._settings = settings
         self._fetcher = fetcher
         self._blobs = blobs
+        self._incoming = settings.cache / "incoming"
+        self._lock = Lock()
+        self._notes: list[str] = []
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader should know of the downloads so far: which mirrors served wrong bytes."""
+        with self._lock:
+            return tuple(self._notes)
 
     def fetch(self, wanted: Wanted) -> Digest:
         """Bring one file into the blob store, from the first place that serves it.
@@ -30,8 +58,97 @@ class Downloader:
         that it has no such file, DigestMismatch when one serves other bytes and none serves the right ones,
         NetworkFailure otherwise.
         """
-        raise NotImplementedError
+        if self._blobs.has(wanted.digest) and digest_of(self._blobs.path(wanted.digest)) == wanted.digest:
+            return wanted.digest
+        failures: list[RebuilderError] = []
+        for address in self._addresses(wanted):
+            try:
+                self._bring(address, wanted)
+            except (NetworkFailure, DigestMismatch) as failure:
+                failures.append(failure)
+            else:
+                self._note(failures)
+                return wanted.digest
+        raise _told(wanted, failures)
 
     def fetch_all(self, wanted: Sequence[Wanted], progress: Progress, target: str) -> tuple[Digest, ...]:
-        """Bring many files, four at a time; raise what the first failure in their order raised."""
-        raise NotImplementedError
+        """Bring many files, four at a time; raise what the first failure in their order raised, and stop there."""
+        tell = _Counter(progress, target, sum(each.size_bytes for each in wanted))
+        with ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
+            futures = [pool.submit(self._counted, each, tell) for each in wanted]
+            try:
+                return tuple(future.result() for future in futures)
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+
+    def attempt_all(
+        self, wanted: Sequence[Wanted], progress: Progress, target: str
+    ) -> tuple[UntrustedError | WorldError | None, ...]:
+        """Bring as many of the files as can be had; return for each why it could not, or None."""
+
+        def attempt(each: Wanted) -> UntrustedError | WorldError | None:
+            try:
+                self._counted(each, tell)
+            except (UntrustedError, NetworkFailure, SourceUnavailable) as failure:
+                return failure
+            return None
+
+        tell = _Counter(progress, target, sum(each.size_bytes for each in wanted))
+        with ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
+            return tuple(pool.map(attempt, wanted))
+
+    def _counted(self, wanted: Wanted, tell: _Counter) -> Digest:
+        digest = self.fetch(wanted)
+        tell.add(wanted.size_bytes)
+        return digest
+
+    def _bring(self, address: str, wanted: Wanted) -> None:
+        with storage_errors(self._incoming):
+            self._incoming.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=self._incoming) as directory:
+            path = Path(directory, wanted.filename)
+            self._fetcher.download(
+                address, path, size_bytes=wanted.size_bytes, digest=wanted.digest, limit_bytes=FILE_LIMIT_BYTES
+            )
+            self._blobs.put_file(path)
+
+    def _addresses(self, wanted: Wanted) -> Iterator[str]:
+        """Every place of every mirror, in the order in which to try them."""
+        archives = configured_archives(self._settings.debian)
+        also = wanted.also if isinstance(wanted, FileReference) else ()
+        for label, location in ((wanted.archive, wanted.location), *also):
+            if label and location:
+                yield from (f"{mirror}/{location}" for mirror in mirrors_of(label, archives))
+
+    def _note(self, failures: Sequence[RebuilderError]) -> None:
+        with self._lock:
+            self._notes += [f"another mirror served it right: {f}" for f in failures if isinstance(f, DigestMismatch)]
+
+
+class _Counter:
+    """Tells progress about bytes, from many threads."""
+
+    def __init__(self, progress: Progress, target: str, total: int) -> None:
+        self._progress, self._target, self._total = progress, target, total
+        self._done = 0
+        self._lock = Lock()
+
+    def add(self, size_bytes: int) -> None:
+        with self._lock:
+            self._done += size_bytes
+            self._progress.advance(self._target, self._done, self._total, "bytes")
+
+
+def _told(wanted: Wanted, failures: Sequence[RebuilderError]) -> RebuilderError:
+    """Choose what to say: wrong bytes outrank silence, and silence outranks absence."""
+    wrong = next((failure for failure in failures if isinstance(failure, DigestMismatch)), None)
+    if wrong is not None:
+        return wrong
+    if all(isinstance(failure, NotFound) for failure in failures):
+        where = f"none of {len(failures)} places has it" if failures else "no configured archive lists it"
+        return SourceUnavailable(
+            f"{wanted.filename} ({wanted.digest}): {where}",
+            hint="try again later, another mirror, or a snapshot archive",
+        )
+    return next(failure for failure in failures if not isinstance(failure, NotFound))

@@ -76,7 +76,7 @@ def find_packages(index: IndexFile, names: Collection[str]) -> tuple[BinaryStanz
 
 
 def package_names(index: IndexFile) -> frozenset[str]:
-    """The names in the index's `Package` fields; for a hint when a name is not found."""
+    """Return the names in the index's `Package` fields; for a hint when a name is not found."""
     names: set[bytes] = set()
     for window in _windows(index.path):
         names.update(name for name, _ in _package_fields(window))

@@ -1,7 +1,7 @@
 """Paragraphs of Packages and Sources indices as values.
 
-Fields: Debian policy 5.2 to 5.6. Whatever an index of a signed suite says is taken as said, but nothing that could leave a
-directory or name two things at once: names are checked here, once.
+Fields: Debian policy 5.2 to 5.6. Whatever an index of a signed suite says is taken as said, but nothing that could
+leave a directory or name two things at once: names are checked here, once.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def check_version(version: str) -> str:
 
 
 def file_version(version: str) -> str:
-    """A version as file names carry it: without its epoch (Debian policy 5.6.12)."""
+    """Return a version as file names carry it: without its epoch (Debian policy 5.6.12)."""
     epoch, colon, rest = version.partition(":")
     return rest if colon and epoch.isdigit() else version
 
@@ -162,7 +162,7 @@ def parse_files(text: str, *, archive: str | None = None, directory: str | None 
 
 
 def _package_list(text: str) -> tuple[BuiltPackage, ...]:
-    """Read a `Package-List` field (deb-src-control(5), dsc(5)): name, type, section, priority, key=value…"""
+    """Read a `Package-List` field (deb-src-control(5), dsc(5)): name, type, section, priority, options."""
     built = []
     for line in text.splitlines():
         words = line.split()

@@ -43,37 +43,46 @@ class SuiteView:
         return int(self.date.timestamp())
 
     def packages_files(self) -> tuple[IndexFile, ...]:
-        """The Packages indices: each with `path`, `archive` (label), `suite`, `component`."""
+        """Return the Packages indices: each with `path`, `archive` (label), `suite`, `component`."""
         return tuple(index for index in self.indices if index.kind is IndexKind.PACKAGES)
 
     def sources_files(self) -> tuple[IndexFile, ...]:
-        """The Sources indices."""
+        """Return the Sources indices."""
         return tuple(index for index in self.indices if index.kind is IndexKind.SOURCES)
 
+    def evidence_of(self, index: IndexFile) -> Evidence:
+        """Return the piece of evidence that says how an index is known."""
+        subject = f"{index.archive} {index.name}"
+        return next(piece for piece in self.evidence if piece.subject == subject)
+
     def sources_named(self, name: str) -> tuple[SourceStanza, ...]:
-        """Every version of a source package, as often as it is listed."""
+        """Find every version of a source package, as often as it is listed."""
         return tuple(stanza for index in self.sources_files() for stanza in find_sources(index, name))
 
     def binaries_of(self, source: str) -> tuple[BinaryStanza, ...]:
-        """Every binary package built from any version of a source, as often as it is listed."""
+        """Find every binary package built from any version of a source, as often as it is listed."""
         return tuple(stanza for index in self.packages_files() for stanza in find_binaries_of(index, source))
 
+    def binaries_named(self, names: Collection[str]) -> tuple[BinaryStanza, ...]:
+        """Find every version of the named binary packages, with the sources they were built from."""
+        return tuple(stanza for index in self.packages_files() for stanza in find_packages(index, names))
+
     def find_packages(self, names: Collection[str]) -> tuple[Package, ...]:
-        """Every version of the named binary packages, in one pass over each index."""
-        return tuple(stanza.package for index in self.packages_files() for stanza in find_packages(index, names))
+        """Find every version of the named binary packages, in one pass over each index."""
+        return tuple(stanza.package for stanza in self.binaries_named(names))
 
     def find_package(self, name: str, version: str, architecture: str) -> Package | None:
-        """One binary package, or None; `architecture` is matched exactly, or by an arch:all package."""
+        """Find one binary package, or None; `architecture` is matched exactly, or by an arch:all package."""
         for package in self.find_packages((name,)):
             if package.version == version and package.architecture in {architecture, "all"}:
                 return package
         return None
 
     def package_by_file(self, name: str, version: str, architecture: str) -> Package | None:
-        """One binary package by the parts of its .deb's file name, where a version has lost its epoch."""
+        """Find one binary package by the parts of its .deb's file name, where a version has lost its epoch."""
         filename = f"{name}_{version}_{architecture}.deb"
         return next((package for package in self.find_packages((name,)) if package.filename == filename), None)
 
     def names(self, kind: IndexKind) -> frozenset[str]:
-        """All names that the indices of one kind list; dear, for hints only."""
+        """Collect all names that the indices of one kind list; dear, for hints only."""
         return frozenset().union(*(package_names(index) for index in self.indices if index.kind is kind))
