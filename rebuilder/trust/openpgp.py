@@ -6,7 +6,7 @@ signed message and a second message after it, so the framing is checked here, st
 What is accepted, whatever the key: signatures over SHA-256, SHA-384, SHA-512 or SHA-3 digests; keys and binding
 signatures as Sequoia's standard policy allows them (no RSA or DSA below 2048 bits, no MD5, no SHA-1); a key that was
 valid when the signature says it was made, and not revoked as compromised. The time of signing is the signer's word.
-One developer in ten of debian-keyring has a key bound with SHA-1 alone: gpgv accepts those, we say WeakKey.
+One developer in ten of debian-keyring has a key bound with SHA-1 alone: gpgv accepts those, we say UnusableKey.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ _SIGNATURES_LIMIT = 16
 _WEAKNESS = re.compile(r"\w+ is not considered secure since [0-9-]+")
 
 
-class WeakKey(SignatureRefused):
-    """The keyring has the key, but what binds it to its owner is too weak to say anything by."""
+class UnusableKey(SignatureRefused):
+    """The keyring has the key, but as it is there it cannot vouch: its binding is too weak, or it expired before."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,8 +109,8 @@ def verify_inline(document: bytes, keyrings: Sequence[Path], *, name: str, secon
     3. The text that the verifier saw is the text that we see.
     4. With `second_opinion`, gpgv agrees about signer and text.
 
-    Raise SignatureRefused where one of these does not hold (WeakKey when only the keys are at fault), ConfigurationError
-    for unusable keyrings or none.
+    Raise SignatureRefused where one of these does not hold (UnusableKey when only the keys are at fault),
+    ConfigurationError for unusable keyrings or none.
     """
     if not keyrings:
         raise ConfigurationError(f"no keyring is configured that could vouch for {name}")
@@ -125,14 +125,14 @@ def verify_inline(document: bytes, keyrings: Sequence[Path], *, name: str, secon
             f"{name}: signed by {keys}, and none of these keys is in {', '.join(path.name for path in keyrings)}",
             hint="is the keyring package up to date?",
         )
-    _refuse_weak(tuple(found), claims, name)
+    _refuse_unusable(tuple(found), claims, name)
     verified = _verify(document, tuple(found), name)
     makers = (_signer(each.certificate, each.signing_key, claims, found) for each in verified.valid_sigs)
     signers = tuple(maker for maker in makers if maker is not None)
     if not signers:
         raise SignatureRefused(f"{name}: signed over a digest that is no longer accepted (of {_hashes(claims)})")
     # 3.
-    if canonical(verified.bytes or b"") != frame.text:
+    if canonical(verified.bytes or b"") + b"\n" != frame.text:  # the last line's end belongs to the frame
         raise SignatureRefused(f"{name}: the verified text is not the text of the document")
     notes = _unknown_keys(claims, signers)
     # 4.
@@ -142,9 +142,8 @@ def verify_inline(document: bytes, keyrings: Sequence[Path], *, name: str, secon
 
 
 def canonical(text: bytes) -> bytes:
-    """Return text as the cleartext framework covers it (RFC 9580, 7.2), a bare line feed ending each line."""
-    lines = text.replace(b"\r\n", b"\n").removesuffix(b"\n").split(b"\n")
-    return b"".join(line.rstrip(b" \t\r") + b"\n" for line in lines)
+    """Return text as the cleartext framework covers it (RFC 9580, 7.2), with bare line feeds."""
+    return b"\n".join(line.rstrip(b" \t\r") for line in text.split(b"\n"))
 
 
 def _frame(document: bytes, name: str) -> _Frame:
@@ -166,7 +165,7 @@ def _frame(document: bytes, name: str) -> _Frame:
     body = lines[begin:middle]
     if any(line.startswith(b"-") and not line.startswith(b"- ") for line in body) or b"\0" in document:
         raise SignatureRefused(f"{name}: a line is not escaped as the cleartext framework asks")
-    text = b"".join(line.removeprefix(b"- ").rstrip(b" \t\r") + b"\n" for line in body)
+    text = b"".join(line.removeprefix(b"- ") + b"\n" for line in body)
     return _Frame(text=text, signature=b"\n".join(lines[middle : end + 1]) + b"\n")
 
 
@@ -193,22 +192,24 @@ def _lookup(claims: tuple[Claim, ...], keyrings: Sequence[Keyring]) -> dict[byte
     return {certificate: ring.issuer for ring in reversed(keyrings) for certificate in ring.certificates(handles)}
 
 
-def _refuse_weak(certificates: tuple[bytes, ...], claims: tuple[Claim, ...], name: str) -> None:
-    """Raise WeakKey if no certificate is bound in a way that Sequoia's policy accepts."""
-    faults = [_fault(raw) for raw in certificates]
+def _refuse_unusable(certificates: tuple[bytes, ...], claims: tuple[Claim, ...], name: str) -> None:
+    """Raise UnusableKey if no certificate could vouch for anything at the time of signing, by Sequoia's policy."""
+    times = [claim.made_at for claim in claims if claim.made_at is not None]
+    faults = [_fault(_certificate(raw), max(times, default=None)) for raw in certificates]
     if all(faults):
         keys = ", ".join(claim.key.upper() for claim in claims)
-        raise WeakKey(f"{name}: signed by {keys}, whose own binding is not accepted: {faults[0]}")
+        raise UnusableKey(f"{name}: signed by {keys}, but in the keyring {faults[0]}")
 
 
-def _fault(raw: bytes) -> str | None:
-    """Say why a certificate has no valid binding, or None: asking for its expiry makes Sequoia look for one."""
-    cert = _certificate(raw)
+def _fault(cert: pysequoia.Cert, signed_at: datetime | None) -> str | None:
+    """Say why a certificate cannot vouch for what was signed then, or None."""
     try:
-        _ = cert.expiration
+        expiry = cert.expiration
     except RuntimeError as error:
         weak = _WEAKNESS.search(str(error))
-        return weak[0] if weak else "it has no valid binding signature"
+        return f"the key is bound by a weak signature: {weak[0]}" if weak else "the key has no valid binding signature"
+    if expiry is not None and signed_at is not None and expiry < signed_at:
+        return f"the key expired on {expiry:%Y-%m-%d}, before it signed"
     return None
 
 

@@ -75,7 +75,7 @@ def judge_signature(document: bytes, reference: FileReference, keyrings: Sequenc
             reason = f"signed by {', '.join(keys)}, which no keyring has: {', '.join(path.name for path in here)}"
             return _evidence(reference, Standing.NOT_CHECKED, reason, signer=", ".join(keys))
         signed = openpgp.verify_inline(document, here, name=name, second_opinion=second)
-    except openpgp.WeakKey as refusal:
+    except openpgp.UnusableKey as refusal:
         return _evidence(reference, Standing.NOT_CHECKED, str(refusal), signer=", ".join(keys))
     except SignatureRefused as refusal:
         return _evidence(reference, Standing.REFUSED, str(refusal))
