@@ -1,0 +1,221 @@
+"""What is kept between runs, within a disk budget: prepared environments, and downloads by digest.
+
+Both forget what was used longest ago, and never what somebody uses now: a use holds a shared lock, and removal takes
+that lock alone or leaves the thing where it is. Images live in the engine; what may be used of them is what the index
+here says (image id and tree digest), for anybody who reaches the engine can label an image.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from rebuilder.build import locks
+from rebuilder.build.container import Engine
+from rebuilder.errors import EngineFailure, HostileInput, StorageFailure
+from rebuilder.model import codec
+from rebuilder.model.digest import Digest
+from rebuilder.world import files
+
+_RECORD_LIMIT_BYTES = 4 * 1024**2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """How full a cache is."""
+
+    name: str
+    count: int
+    size_bytes: int
+
+
+class Cache(Protocol):
+    """One cache within a budget."""
+
+    def usage(self) -> Usage:
+        """Count what is kept."""
+
+    def prune(self, budget_bytes: int) -> Usage:
+        """Remove what was used longest ago and is not in use until the rest fits; return what was removed."""
+
+
+def clear(cache: Cache) -> Usage:
+    """Remove everything that is not in use."""
+    return cache.prune(0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreparedRecord:
+    """One prepared environment that may be used again."""
+
+    key: Digest
+    base: Digest
+    image: Digest
+    tree: Digest
+    packages: tuple[Digest, ...]
+    """Identity of each package on top of the base, sorted."""
+    depth: int
+    """How many installations lie on top of each other in it."""
+    size_bytes: int
+    """What it takes on top of what it was prepared from."""
+
+
+class PreparedIndex:
+    """The prepared environments that this machine made, by key."""
+
+    def __init__(self, root: Path, engine: Engine) -> None:
+        self._root = root
+        self._engine = engine
+
+    def use_lock(self, key: Digest) -> Path:
+        """Shared by all who use the environment of that key; held alone by who removes it."""
+        return self._root / f"{key.hex}.use"
+
+    def make_lock(self, key: Digest) -> Path:
+        """Held alone by who makes the environment of that key, until it is recorded."""
+        return self._root / f"{key.hex}.make"
+
+    def find(self, key: Digest) -> PreparedRecord | None:
+        """Look one up whose image the engine still holds, and note that it is used."""
+        record = self._read(self._path(key))
+        if record is None or record.key != key or self._engine.image(record.image) is None:
+            return None
+        self._touch(record)
+        return record
+
+    def largest_subset(self, base: Digest, packages: frozenset[Digest], *, depth: int) -> PreparedRecord | None:
+        """Find the one with most of these packages, and no others, that is at most so deep."""
+        candidates = [
+            record
+            for record in self.records()
+            if record.base == base and record.depth <= depth and packages.issuperset(record.packages)
+        ]
+        for record in sorted(candidates, key=lambda record: len(record.packages), reverse=True):
+            if self._engine.image(record.image) is not None:
+                self._touch(record)
+                return record
+        return None
+
+    def keep(self, record: PreparedRecord) -> None:
+        """From now on this one may be used again."""
+        files.write_atomically(self._path(record.key), codec.render(record), mode=0o600)
+
+    def forget(self, key: Digest) -> None:
+        """From now on this one may not be used."""
+        with files.storage_errors(self._root):
+            self._path(key).unlink(missing_ok=True)
+
+    def records(self) -> tuple[PreparedRecord, ...]:
+        """Everything kept, used longest ago first."""
+        paths = sorted(self._root.glob("*.json"), key=_last_use)
+        found = (self._read(path) for path in paths)
+        return tuple(record for record in found if record is not None)
+
+    def usage(self) -> Usage:
+        """See Cache.usage."""
+        return _sum(self.records())
+
+    def prune(self, budget_bytes: int) -> Usage:
+        """See Cache.prune."""
+        kept = self.records()
+        excess = sum(record.size_bytes for record in kept) - budget_bytes
+        removed = []
+        for record in kept:
+            if excess <= 0:
+                break
+            if self._remove(record):
+                removed.append(record)
+                excess -= record.size_bytes
+        return _sum(tuple(removed))
+
+    def _remove(self, record: PreparedRecord) -> bool:
+        with locks.exclusive_if_free(self.use_lock(record.key)) as free:
+            if not free:
+                return False
+            try:
+                self._engine.remove_image(record.image)
+            except EngineFailure:
+                return False  # another environment was prepared from it: its layers are in use
+            self.forget(record.key)
+        return True
+
+    def _path(self, key: Digest) -> Path:
+        return self._root / f"{key.hex}.json"
+
+    def _read(self, path: Path) -> PreparedRecord | None:
+        try:
+            return codec.parse(files.read(path, limit_bytes=_RECORD_LIMIT_BYTES), PreparedRecord)
+        except (StorageFailure, HostileInput):
+            return None
+
+    def _touch(self, record: PreparedRecord) -> None:
+        with suppress(OSError):
+            os.utime(self._path(record.key))
+
+
+class Downloads:
+    """Downloaded files by digest, as LocalBlobs keeps them under the same root."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    @contextmanager
+    def using(self, digests: Iterable[Digest]) -> Iterator[None]:
+        """Keep these from being removed meanwhile, and note that they are used."""
+        with ExitStack() as stack:
+            for digest in sorted(set(digests)):
+                stack.enter_context(locks.shared(self._lock_path(digest)))
+                with suppress(OSError):
+                    os.utime(self._path(digest))
+            yield
+
+    def usage(self) -> Usage:
+        """See Cache.usage."""
+        sizes = [path.stat().st_size for path in self._paths()]
+        return Usage(name="downloads", count=len(sizes), size_bytes=sum(sizes))
+
+    def prune(self, budget_bytes: int) -> Usage:
+        """See Cache.prune."""
+        kept = sorted(self._paths(), key=_last_use)
+        excess = sum(path.stat().st_size for path in kept) - budget_bytes
+        count = freed = 0
+        for path in kept:
+            if freed >= excess:
+                break
+            freed_here = self._remove(path)
+            count += freed_here is not None
+            freed += freed_here or 0
+        return Usage(name="downloads", count=count, size_bytes=freed)
+
+    def _remove(self, path: Path) -> int | None:
+        with locks.exclusive_if_free(self._lock_path(Digest(path.name))) as free, files.storage_errors(path):
+            if not free:
+                return None
+            size = path.stat().st_size
+            path.unlink()
+            return size
+
+    def _paths(self) -> list[Path]:
+        return [path for path in (self._root / "sha256").glob("[0-9a-f][0-9a-f]/*") if len(path.name) == 64]
+
+    def _path(self, digest: Digest) -> Path:
+        return self._root / "sha256" / digest.hex[:2] / digest.hex
+
+    def _lock_path(self, digest: Digest) -> Path:
+        """One of 256 locks: a use keeps its neighbours too, and no file a blob is left behind."""
+        return self._root / "locks" / digest.hex[:2]
+
+
+def _sum(records: tuple[PreparedRecord, ...]) -> Usage:
+    return Usage(name="prepared", count=len(records), size_bytes=sum(record.size_bytes for record in records))
+
+
+def _last_use(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0
