@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Protocol
 
-from rebuilder.cli.words import exit_code
+from rebuilder.cli.words import exit_code, gravest
 from rebuilder.errors import RebuilderError
 from rebuilder.model.cause import Cause
 from rebuilder.model.codec import render, to_plain
@@ -17,7 +17,7 @@ from rebuilder.model.evidence import Evidence
 from rebuilder.model.plan import Fidelity, Plan
 from rebuilder.model.release import FileReference, Release
 from rebuilder.model.trust import Trust
-from rebuilder.model.verdict import Verdict
+from rebuilder.model.verdict import Verdict, worst
 
 
 class Answer(Protocol):
@@ -56,23 +56,33 @@ class Answer(Protocol):
         """All of them, security-relevant first."""
 
 
-def code_of(result: Answer, *, accept_equivalent: bool) -> int:
+def verdict_of(answer: Answer) -> Verdict | None:
+    """Give the verdict that may be told: a part that got no answer is undecided, however well the others did."""
+    if answer.verdict is None or answer.error is None:
+        return answer.verdict
+    return worst((answer.verdict, Verdict.UNDECIDED))
+
+
+def code_of(answer: Answer, *, accept_equivalent: bool) -> int:
     """Return the exit code of one target."""
-    if result.verdict is not None:
-        code = exit_code(result.verdict, result.causes, accept_equivalent=accept_equivalent)
-        interrupted = result.error is not None and result.error.exit_code == 130
-        return 130 if interrupted else code
-    if result.error is not None:
-        return result.error.exit_code
-    refused = result.trust is not None and not result.trust.accepted
-    return 3 if refused else 0
+    verdict = verdict_of(answer)
+    if verdict is None:
+        return answer.error.exit_code if answer.error is not None else _code_of_a_dry_run(answer)
+    code = exit_code(verdict, answer.causes, accept_equivalent=accept_equivalent)
+    if answer.error is None or answer.verdict is Verdict.UNDECIDED:
+        return code
+    return gravest((code, answer.error.exit_code if answer.error.exit_code in {3, 130} else 4))
+
+
+def _code_of_a_dry_run(answer: Answer) -> int:
+    return 3 if answer.trust is not None and not answer.trust.accepted else 0
 
 
 def to_object(result: Answer) -> dict[str, Any]:
     """Give one target's answer as the object that `verify --json` prints on a line."""
     answer: dict[str, Any] = {
         "target": result.target,
-        "verdict": result.verdict,
+        "verdict": verdict_of(result),
         "causes": list(result.causes),
         "artifacts": [_artifact(each) for dossier in result.dossiers for each in dossier.comparison.artifacts],
         "environment": _environment([dossier.plan for dossier in result.dossiers if dossier.plan is not None]),

@@ -11,10 +11,12 @@ from typing import Protocol, Self, TextIO
 
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.live import Live
+from rich.table import Table
 from rich.text import Text
 
 from rebuilder.cli.output import printable
 from rebuilder.cli.table import speaks_unicode
+from rebuilder.cli.words import short
 from rebuilder.model.quantity import render_duration, render_size
 from rebuilder.progress import Progress, Silent
 
@@ -151,9 +153,12 @@ class LiveProgress:
     def note(self, target: str, message: str) -> None:
         """See Progress."""
         with self._lock:
-            named = f"{target}: " if len(self._tracks) > 1 else ""
-        line = Text.assemble(("  ! " if self._plain else "  ⚠ ", "yellow"), printable(named + message))
-        self._console.print(line)
+            named = f"{short(target)}: " if len(self._tracks) > 1 else ""
+        grid = Table.grid(padding=(0, 1, 0, 0))
+        grid.add_column(no_wrap=True, style="yellow")
+        grid.add_column(overflow="fold")
+        grid.add_row("  !" if self._plain else "  ⚠", printable(named + message))
+        self._console.print(grid)
 
     def finish(self, target: str) -> None:
         """Leave the last phase's line and stop drawing this target."""
@@ -181,7 +186,7 @@ class LiveProgress:
     def _lines(self, track: _Track, now: float, width: int) -> RenderResult:
         frames = "|/-\\" if self._plain else "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
         frame = frames[int(now * _REFRESH_PER_S) % len(frames)]
-        left = Text.assemble((f"{frame} ", "cyan"), (printable(track.target), "bold"), f"  {track.phase}")
+        left = Text.assemble((f"{frame} ", "cyan"), (printable(short(track.target)), "bold"), f"  {track.phase}")
         if track.detail and width >= _NARROW:
             left.append(f"  {printable(track.detail)}", "dim")
         yield _row(left, render_duration(now - track.started), width)

@@ -8,14 +8,16 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from rebuilder.cli.answer import Answer, page_of, reason_of, version_of
+from rebuilder.cli.answer import Answer, page_of, reason_of, verdict_of, version_of
 from rebuilder.cli.output import printable
-from rebuilder.cli.words import colour, symbol
+from rebuilder.cli.words import colour, short, symbol
 from rebuilder.model.comparison import ArtifactComparison
 from rebuilder.model.plan import Fidelity
 from rebuilder.model.verdict import Verdict
 
 _WIDTH_OF_A_PIPE = 160
+_BESIDE_NAMES = 45
+"""Columns that verdicts and causes need beside the file names."""
 
 
 def console_for(stream: TextIO) -> Console:
@@ -35,7 +37,7 @@ def print_result(result: Answer, console: Console) -> None:
     console.print(_headline(result, plain=plain))
     rows = [each for dossier in result.dossiers for each in dossier.comparison.artifacts]
     if rows:
-        console.print(_artifacts(rows, plain=plain))
+        console.print(_artifacts(rows, plain=plain, width=console.width))
     for label, text in _particulars(result):
         grid = Table.grid(padding=(0, 2, 0, 0))
         grid.add_column(width=12, style="dim", no_wrap=True)
@@ -45,12 +47,12 @@ def print_result(result: Answer, console: Console) -> None:
 
 
 def _headline(result: Answer, *, plain: bool) -> Text:
-    verdict = result.verdict
+    verdict = verdict_of(result)
     word: str = verdict.value if verdict is not None else _without_verdict(result)
     style = colour(verdict if verdict is not None or _is_bad(result) else Verdict.REPRODUCED)
-    line = Text.assemble((f"{symbol(verdict, plain=plain)} {word}", style), f"  {printable(result.target)}")
+    line = Text.assemble((f"{symbol(verdict, plain=plain)} {word}", style), f"  {printable(short(result.target))}")
     version = version_of(result.dossiers)
-    if version and version not in result.target:
+    if version and version not in short(result.target):
         line.append(f"  {printable(version)}")
     return line
 
@@ -65,10 +67,11 @@ def _without_verdict(result: Answer) -> str:
     return "would be rebuilt" if not _is_bad(result) else "refused"
 
 
-def _artifacts(rows: list[ArtifactComparison], *, plain: bool) -> Table:
+def _artifacts(rows: list[ArtifactComparison], *, plain: bool, width: int) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, show_header=False)
+    longest = max(len(artifact.filename) for artifact in rows)
     table.add_column(no_wrap=True)
-    table.add_column(overflow="fold")
+    table.add_column(overflow="fold", min_width=max(min(longest, width - _BESIDE_NAMES), 1))
     table.add_column(overflow="fold", style="dim")
     for artifact in rows:
         verdict = Text(f"  {symbol(artifact.verdict, plain=plain)} {artifact.verdict}", style=colour(artifact.verdict))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from rebuilder.cli import options
-from rebuilder.cli.output import say_json
+from rebuilder.cli.output import complain, say_json
 from rebuilder.cli.words import gravest
 from rebuilder.config import Settings
 from rebuilder.errors import UnknownTarget, UsageError
@@ -97,7 +97,7 @@ def _one(request: Request, machine: World, shown: ShownProgress, *, as_json: boo
     from rebuilder.cli import answer  # noqa: PLC0415
 
     result = pipeline.verify(request, machine)
-    shown.finish(result.target)
+    shown.finish(request.question.name)
     _print(result, as_json=as_json)
     return answer.code_of(result, accept_equivalent=machine.settings.policy.accept_equivalent)
 
@@ -108,6 +108,9 @@ def _print(result: TargetResult, *, as_json: bool) -> None:
 
         say_json(to_object(result))
         sys.stdout.flush()
+        return
+    if result.error is not None and not result.dossiers:
+        complain(f"{result.target}: {result.error}", result.error.hint)
         return
     from rebuilder.cli.table import console_for, print_result  # noqa: PLC0415 - as above
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import assert_never
+from urllib.parse import unquote
 
 from rebuilder.model.cause import Cause
 from rebuilder.model.verdict import Verdict
@@ -42,6 +44,20 @@ def colour(verdict: Verdict | None) -> str:
             return "yellow"
         case _:
             assert_never(verdict)
+
+
+def short(target: str) -> str:
+    """Write a canonical package URL as its shorthand where it has one; anything else as it is."""
+    match = _SOURCE_PURL.match(target)
+    if match is None:
+        return target
+    version = f"={unquote(match['version'])}" if match["version"] else ""
+    return f"deb:{match['suite']}/{unquote(match['name'])}{version}"
+
+
+_SOURCE_PURL = re.compile(
+    r"pkg:deb/debian/(?P<name>[^@?/]+)(?:@(?P<version>[^?]+))?\?arch=source&distro=(?P<suite>[a-z0-9.-]+)\Z"
+)
 
 
 def exit_code(verdict: Verdict, causes: Iterable[Cause], *, accept_equivalent: bool) -> int:
