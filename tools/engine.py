@@ -25,7 +25,7 @@ from tools.daemon import EngineError, Place
 
 APT_INSTALL = Path(__file__).with_name("apt-install")
 BY_HAND = """\
-engine: no container engine answers, and one is started only by root on Debian or Ubuntu. Choose one:
+no container engine answers, and one is started only by root on Debian or Ubuntu. Choose:
   sudo make engine                                      install Debian's docker.io and start it
   export DOCKER_HOST=unix:///run/user/$(id -u)/podman/podman.sock; systemctl --user start podman.socket
                                                         use Podman without root
@@ -65,8 +65,7 @@ def up(place: Place, addresses: tuple[str, ...]) -> Answer:
         raise EngineError(f"DOCKER_HOST is {addresses[0]}, and nothing answers there; start it, or unset DOCKER_HOST")
     silence = ask(place.address)
     if os.geteuid() != 0 or process.find("apt-get") is None:
-        hint = f"engine: {silence.hint}\n" if isinstance(silence, Silence) and "may not" in silence.reason else ""
-        raise EngineError(f"{place.address}: {getattr(silence, 'reason', '')}\n{hint}{BY_HAND}")
+        raise EngineError(_why_not(silence))
     place.state.mkdir(parents=True, exist_ok=True)
     with (place.state / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -133,6 +132,14 @@ def _adopt(place: Place, answer: Answer) -> Answer:
     for pid in daemon.running("dockerd"):
         daemon.write_record(place, pid, service=Path("/run/systemd/system").is_dir())
     return answer
+
+
+def _why_not(silence: Answer | Silence) -> str:
+    """Say what an ordinary user can do: use the engine that is there, or choose another."""
+    if isinstance(silence, Answer):
+        return BY_HAND
+    forbidden = "may not" in silence.reason
+    return f"{silence.address}: {silence.reason}\n  {silence.hint if forbidden else BY_HAND}"
 
 
 def _sentence(answer: Answer) -> str:
