@@ -30,3 +30,23 @@ class Silent:
     def note(self, target: str, message: str) -> None:
         """Ignore."""
 
+
+
+class About:
+    """Tells everything to another listener under one name, whatever the parts of the work call it."""
+
+    def __init__(self, progress: Progress, name: str) -> None:
+        self._progress = progress
+        self._name = name
+
+    def phase(self, target: str, name: str, detail: str = "") -> None:  # noqa: ARG002 - one name for all
+        """See Progress.phase."""
+        self._progress.phase(self._name, name, detail)
+
+    def advance(self, target: str, done: int, total: int | None, unit: str) -> None:  # noqa: ARG002 - as above
+        """See Progress.advance."""
+        self._progress.advance(self._name, done, total, unit)
+
+    def note(self, target: str, message: str) -> None:  # noqa: ARG002 - as above
+        """See Progress.note."""
+        self._progress.note(self._name, message)

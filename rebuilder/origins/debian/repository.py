@@ -1,6 +1,6 @@
 """A flat local apt repository of exactly chosen packages, for an installer that has no network.
 
-Layout (sources.list(5), "exact path"): `Packages` beside `pool/<sha256>.deb`. The paragraphs are the packages' own
+Layout (sources.list(5), "exact path"): `Packages` beside the .debs, each under its file name. The paragraphs are the packages' own
 control paragraphs, read from bytes whose digest was verified, so that a repository can be made of a lock alone, long
 after the index that the lock was made from is gone.
 """
@@ -45,7 +45,9 @@ _KEPT = (
 def flat_files(packages: Iterable[Package], debs: Mapping[Digest, Path]) -> dict[str, bytes | Path]:
     """Name the files of a repository by relative path: the index as bytes, each .deb as the file it is copied from."""
     chosen = sorted(packages, key=lambda package: (package.name, package.version, package.architecture))
-    contents: dict[str, bytes | Path] = {f"pool/{package.digest.hex}.deb": debs[package.digest] for package in chosen}
+    if len({package.filename for package in chosen} - {"Packages"}) != len(chosen):
+        raise HostileInput("two packages of one repository have the same file name")
+    contents: dict[str, bytes | Path] = {package.filename: debs[package.digest] for package in chosen}
     contents["Packages"] = b"\n".join(_paragraph(package, debs[package.digest]) for package in chosen)
     return contents
 
@@ -53,7 +55,7 @@ def flat_files(packages: Iterable[Package], debs: Mapping[Digest, Path]) -> dict
 def write_flat(directory: Path, packages: Iterable[Package], debs: Mapping[Digest, Path]) -> None:
     """Make the repository in a directory; .debs are hard links where the file system allows."""
     with storage_errors(directory):
-        (directory / "pool").mkdir(parents=True, exist_ok=True)
+        directory.mkdir(parents=True, exist_ok=True)
         for name, content in flat_files(packages, debs).items():
             path = directory / name
             if isinstance(content, bytes):
@@ -76,7 +78,7 @@ def _paragraph(package: Package, deb: Path) -> bytes:
         raise HostileInput(f"{package.filename}: expected {'_'.join(expected)}, its control file says {identity}")
     lines = [f"{name}: {fields[name]}" for name in _KEPT if fields.get(name)]
     lines += [
-        f"Filename: pool/{package.digest.hex}.deb",
+        f"Filename: ./{package.filename}",
         f"Size: {package.size_bytes}",
         f"SHA256: {package.digest.hex}",
     ]

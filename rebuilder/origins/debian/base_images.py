@@ -1,0 +1,172 @@
+"""Base images of this machine: locked from signed indices, bootstrapped once, found again by their lock.
+
+A lock is kept under the digest of what it was computed from, so that unchanged indices cost no resolution; an image is
+known by its lock's digest, which is also a label of the image itself.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from rebuilder.build import images
+from rebuilder.build.container import Engine
+from rebuilder.config import Settings
+from rebuilder.errors import EnvironmentUnavailable, HostileInput, StorageFailure
+from rebuilder.model import codec
+from rebuilder.model.digest import Digest
+from rebuilder.model.plan import ImageLock, Package
+from rebuilder.origins.debian.bootstrap import bootstrap
+from rebuilder.origins.debian.download import Downloader
+from rebuilder.origins.debian.image import installer, lock_image, settle
+from rebuilder.origins.debian.recipe import load_image_recipe
+from rebuilder.origins.debian.view import SuiteView
+from rebuilder.progress import Progress
+from rebuilder.store.blobs import BlobStore
+from rebuilder.world import files
+
+Kind = TypeVar("Kind")
+
+_LIMIT_BYTES = 8 * 1024**2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Made:
+    """One image that was bootstrapped here."""
+
+    lock: Digest
+    """SHA-256 of the lock's canonical JSON."""
+    rootfs: Digest
+    """SHA-256 of the bootstrapped tar, the image's one layer."""
+    image: Digest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Again:
+    """What making an image once more gave."""
+
+    recorded: Digest
+    made: Digest
+
+    @property
+    def is_same(self) -> bool:
+        """Whether the image follows from its lock, bit for bit."""
+        return self.recorded == self.made
+
+
+class BaseImages:
+    """The base images that this machine has made, and how to make more."""
+
+    def __init__(self, settings: Settings, downloader: Downloader, blobs: BlobStore, progress: Progress) -> None:
+        self._root = settings.cache / "images"
+        self._downloader = downloader
+        self._blobs = blobs
+        self._progress = progress
+
+    def lock(
+        self, view: SuiteView, *, versions: Mapping[str, str] | None = None, target: str = ""
+    ) -> ImageLock:
+        """Compute which packages a suite's base image is made of now, or find it computed from the same indices."""
+        kept = self._root / "locked" / f"{_inputs_key(view, versions or {}).hex}.json"
+        found = _load(kept, ImageLock)
+        if found is not None:
+            return found
+        self._progress.phase(target or view.suite, "lock", f"packages of the base image of {view.suite}")
+        lock = settle(lock_image(view, versions=versions), self.locks())
+        files.write_atomically(kept, codec.render(lock))
+        self.keep(lock)
+        return lock
+
+    def keep(self, lock: ImageLock) -> Digest:
+        """Remember a lock; return its digest."""
+        data = codec.render(lock)
+        digest = self._blobs.put(data)
+        files.write_atomically(self._root / "locks" / f"{digest.hex}.json", data)
+        return digest
+
+    def locks(self) -> tuple[ImageLock, ...]:
+        """Every lock that is remembered."""
+        found = (_load(path, ImageLock) for path in sorted((self._root / "locks").glob("*.json")))
+        return tuple(lock for lock in found if lock is not None)
+
+    def ensure(self, lock: ImageLock, engine: Engine, *, target: str = "") -> Digest:
+        """Return the id of a lock's image; bootstrap and load it unless the engine holds it."""
+        digest = self.keep(lock)
+        record = self._root / "made" / f"{digest.hex}.json"
+        with files.locked(self._root / f"{digest.hex}.lock"):
+            made = _load(record, Made)
+            if made is not None and engine.image(made.image) is not None:
+                return made.image
+            made = self._make(lock, digest, engine, expected=made, target=target or lock.suite)
+            files.write_atomically(record, codec.render(made))
+        return made.image
+
+    def again(self, lock: ImageLock, image: Digest, *, target: str = "") -> Again:
+        """Make a lock's image once more, without loading it, and say whether it is the one that was recorded."""
+        with self._workplace() as work:
+            rootfs = self._bootstrap(lock, Path(work), target=target or lock.suite)
+            made = images.image_id_of(rootfs, architecture=lock.architecture, epoch=lock.epoch, labels=_labels(lock))
+        return Again(recorded=image, made=made)
+
+    def made(self) -> tuple[Made, ...]:
+        """Every image that was made here and is remembered, whether or not the engine still holds it."""
+        found = (_load(path, Made) for path in sorted((self._root / "made").glob("*.json")))
+        return tuple(made for made in found if made is not None)
+
+    def _make(self, lock: ImageLock, digest: Digest, engine: Engine, *, expected: Made | None, target: str) -> Made:
+        with self._workplace() as work:
+            rootfs = self._bootstrap(lock, Path(work), target=target)
+            layer = files.digest_of(rootfs)
+            self._progress.phase(target, "image", "loading the base image into the engine")
+            image = images.load(
+                engine, rootfs, architecture=lock.architecture, epoch=lock.epoch, labels=_labels(lock)
+            )
+        made = Made(lock=digest, rootfs=layer, image=image)
+        if expected is not None and expected != made:
+            raise EnvironmentUnavailable(
+                f"the base image of lock {digest.short} came out as {image.short}, and was {expected.image.short} before",
+                hint="the bootstrap is not reproducible here: `rebuilder image verify` shows it",
+            )
+        return made
+
+    def _bootstrap(self, lock: ImageLock, work: Path, *, target: str) -> Path:
+        self._progress.phase(target, "image", f"fetching {len(lock.packages)} packages of the base image")
+        self._downloader.fetch_all(lock.packages, self._progress, target)
+        self._progress.phase(target, "image", f"bootstrapping {lock.suite} {lock.architecture}")
+        return bootstrap(lock, paths_of(lock.packages, self._blobs), work / "rootfs.tar")
+
+    def _workplace(self) -> tempfile.TemporaryDirectory[str]:
+        with files.storage_errors(self._root):
+            self._root.mkdir(parents=True, exist_ok=True)
+            return tempfile.TemporaryDirectory(prefix="bootstrap-", dir=self._root)
+
+
+def paths_of(packages: tuple[Package, ...], blobs: BlobStore) -> dict[Digest, Path]:
+    """Where the bytes of packages lie that were fetched before."""
+    return {package.digest: blobs.path(package.digest) for package in packages}
+
+
+def _labels(lock: ImageLock) -> dict[str, str]:
+    return {images.BASE_LABEL: str(Digest.of(codec.render(lock))), "rebuilder.suite": lock.suite}
+
+
+def _inputs_key(view: SuiteView, versions: Mapping[str, str]) -> Digest:
+    """Everything that the choice of packages depends on."""
+    indices = [[str(index.digest), index.archive] for index in view.packages_files()]
+    recipe = codec.to_plain(load_image_recipe())
+    return Digest.of(
+        codec.render(["image-lock/1", view.suite, view.architecture, indices, recipe, installer(), dict(versions)])
+    )
+
+
+def _load(path: Path, kind: type[Kind]) -> Kind | None:
+    """Read a kept value; a damaged one is made again."""
+    if not path.is_file():
+        return None
+    try:
+        return codec.parse(files.read(path, limit_bytes=_LIMIT_BYTES), kind)
+    except (HostileInput, StorageFailure):
+        return None
