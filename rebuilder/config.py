@@ -137,6 +137,11 @@ def recipes_dir() -> Path:
     return installed if installed.is_dir() else here.parent / "recipes"
 
 
+def completion_wish(variable: str) -> str | None:
+    """Read what a shell asks for when it completes a command line: it says so by a variable."""
+    return os.environ.get(variable)
+
+
 def fallback_state_dir() -> Path:
     """Where to keep what must be kept when the settings themselves cannot be read."""
     return platformdirs.user_state_path("rebuilder")

@@ -7,9 +7,12 @@ from importlib import import_module
 from typing import Any
 
 import click
-from click.shell_completion import CompletionItem
+from click.shell_completion import CompletionItem, shell_complete
 
 import rebuilder
+from rebuilder.config import completion_wish
+
+COMPLETION_VARIABLE = "_REBUILDER_COMPLETE"
 
 VERBS: dict[str, tuple[str, str]] = {
     "verify": ("verify", "Rebuild a release from its source and say whether it is what was published."),
@@ -87,5 +90,8 @@ def app() -> None:
 
 
 def invoke(arguments: Sequence[str]) -> Any:  # noqa: ANN401 - whatever a verb returns: an exit code or None
-    """Parse and run; every exception passes through to the guard."""
-    return app.main(args=list(arguments), prog_name="rebuilder", standalone_mode=False)
+    """Parse and run; every exception passes through to the guard, as click's own `main` would not let it."""
+    if wish := completion_wish(COMPLETION_VARIABLE):
+        return shell_complete(app, {}, "rebuilder", COMPLETION_VARIABLE, wish)
+    with app.make_context("rebuilder", list(arguments)) as context:
+        return app.invoke(context)

@@ -10,7 +10,6 @@ from typing import Any
 import click
 
 from rebuilder.errors import RebuilderError
-from rebuilder.model.codec import to_plain
 
 
 def settle_streams() -> None:
@@ -36,6 +35,8 @@ def say(text: str = "") -> None:
 
 def say_json(value: object) -> None:
     """Print one JSON object on a line of its own."""
+    from rebuilder.model.codec import to_plain  # noqa: PLC0415 - `--help` must not wait for what it does not use
+
     click.echo(json.dumps(to_plain(value), ensure_ascii=True, sort_keys=False))
 
 

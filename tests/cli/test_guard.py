@@ -1,0 +1,168 @@
+"""Whatever happens, the person sees a message, a hint and an exit code; as a process of its own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from rebuilder.cli import app as app_module
+from rebuilder.errors import RebuilderError
+
+Cli = Callable[..., tuple[int, str, str]]
+
+_FAKE_VERB = """
+    import sys, time
+    import click
+    from types import SimpleNamespace
+    import rebuilder.cli.app as app
+    from rebuilder.cli.guard import run
+
+    @click.command()
+    def command():
+        {body}
+
+    sys.modules["rebuilder.cli.fake"] = SimpleNamespace(command=command)
+    app.VERBS["fake"] = ("fake", "A verb of the test.")
+    sys.exit(run(["fake"]))
+"""
+
+
+def _process(body: str) -> subprocess.Popen[str]:
+    program = textwrap.dedent(_FAKE_VERB).format(body=body)
+    return subprocess.Popen(
+        [sys.executable, "-c", program],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    )
+
+
+def _outcome(body: str, *, send: int | None = None) -> tuple[int, str, str]:
+    process = _process(body)
+    if send is not None:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        process.send_signal(send)
+    out, err = process.communicate(timeout=30)
+    assert "Traceback" not in err
+    return process.returncode, out, err
+
+
+def test_a_fault_of_ours_leaves_its_traceback_in_a_file(tmp_path: Path) -> None:
+    """`internal error`, exit code 4, and the path of what a developer needs."""
+    code, _, err = _outcome("raise ZeroDivisionError('by nobody')")
+    assert code == 4
+    assert "error: internal error: ZeroDivisionError: by nobody" in err
+    (saved,) = (tmp_path / "xdg_state_home" / "rebuilder" / "crashes").iterdir()
+    assert str(saved) in err
+    assert "ZeroDivisionError: by nobody" in saved.read_text()
+
+
+def test_a_fault_is_told_even_where_nothing_can_be_saved(tmp_path: Path) -> None:
+    """A state directory that cannot be made does not hide the first fault behind a second."""
+    (tmp_path / "xdg_state_home").write_text("in the way")
+    code, _, err = _outcome("raise ZeroDivisionError('by nobody')")
+    assert code == 4
+    assert "the details could not be saved" in err
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 128 + 15), (signal.SIGHUP, 128 + 1)]
+)
+def test_signals_end_in_order(number: int, code: int) -> None:
+    """Ctrl-C, kill and a closed terminal run every clean-up and say so."""
+    body = """
+        try:
+            print("ready")
+            time.sleep(30)
+        finally:
+            print("cleaned up")
+    """
+    found, out, err = _outcome(textwrap.indent(textwrap.dedent(body), " " * 4).strip(), send=number)
+    assert (found, out) == (code, "cleaned up\n")
+    assert "error: " in err
+
+
+def test_a_reader_who_left_is_no_error() -> None:
+    """`rebuilder report | head -1` ends quietly."""
+    process = _process("[click.echo('line ' * 100) for _ in range(10000)]")
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.readline()
+    process.stdout.close()
+    err = process.stderr.read()
+    process.stderr.close()
+    assert (process.wait(30), err) == (141, "")
+
+
+def test_memory_that_ran_out_is_said() -> None:
+    """No traceback for it either."""
+    code, _, err = _outcome("raise MemoryError")
+    assert code == 4
+    assert "ran out of memory" in err
+
+
+def test_a_misspelt_verb_is_suggested(cli: Cli) -> None:
+    """Exit code 2, the near verb, and where help is."""
+    code, out, err = cli("verfy", "deb:trixie/cjson")
+    assert (code, out) == (2, "")
+    assert "no such command: verfy; did you mean verify?" in err
+
+
+def test_the_overview_names_every_verb_and_imports_none(tmp_path: Path) -> None:
+    """`--help` is quick because no verb is loaded for it."""
+    program = (
+        "import sys; from rebuilder.cli.guard import run; code = run(['--help']);"
+        "print(sorted(name for name in sys.modules if name.startswith('rebuilder.cli.')));"
+        "assert 'sqlalchemy' not in sys.modules and 'docker' not in sys.modules; sys.exit(code)"
+    )
+    started = time.monotonic()
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert time.monotonic() - started < 10
+    assert all(verb in done.stdout for verb in app_module.VERBS)
+    assert "rebuilder.cli.verify" not in done.stdout
+
+
+def test_version_and_help_of_every_verb_work(cli: Cli) -> None:
+    """Each verb loads, and teaches by its help."""
+    assert cli("--version")[:2] == (0, "rebuilder, version 0.1.0\n")
+    for verb in app_module.VERBS:
+        code, out, _ = cli(verb, "--help")
+        assert code == 0, verb
+        assert "Usage: rebuilder" in out
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_is_a_script(shell: str, cli: Cli) -> None:
+    """For each shell, and it names the variable that click answers to."""
+    code, out, _ = cli("completion", shell)
+    assert code == 0
+    assert "_REBUILDER_COMPLETE" in out
+
+
+def test_completion_answers_with_verbs() -> None:
+    """What a shell asks for while a verb is typed."""
+    words = {"COMP_WORDS": "rebuilder ve", "COMP_CWORD": "1", "_REBUILDER_COMPLETE": "bash_complete"}
+    program = "from rebuilder.cli import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False, env={**os.environ, **words}
+    )
+    assert done.stdout == "plain,verify\n"
+
+
+def test_every_error_of_the_tree_has_an_exit_code_of_the_contract() -> None:
+    """Exit codes are those of the architecture; 1 is a verdict and no error."""
+
+    def tree(kind: type[RebuilderError]) -> set[int]:
+        return {kind.exit_code}.union(*(tree(child) for child in kind.__subclasses__()))
+
+    assert tree(RebuilderError) == {2, 3, 4, 130}

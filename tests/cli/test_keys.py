@@ -1,0 +1,64 @@
+"""`rebuilder keys`: made once, shown, exported, and pinned by hand."""
+
+from __future__ import annotations
+
+import json
+import stat
+from collections.abc import Callable
+from pathlib import Path
+
+Cli = Callable[..., tuple[int, str, str]]
+
+
+def test_keys_are_made_once(cli: Cli, tmp_path: Path) -> None:
+    """A second `init` changes nothing; private keys are for their owner alone."""
+    code, out, _ = cli("keys", "init", "--json")
+    first = {each["role"]: each["keyid"] for each in json.loads(out)["keys"]}
+    assert code == 0
+    assert set(first) == {"attestation", "builder"}
+    again = json.loads(cli("keys", "init", "--json")[1])["keys"]
+    assert {each["role"]: each["keyid"] for each in again} == first
+    assert not any(each["made"] for each in again)
+    private = tmp_path / "xdg_state_home" / "rebuilder" / "keys" / "attestation.pem"
+    assert stat.S_IMODE(private.stat().st_mode) == 0o600
+
+
+def test_an_exported_key_can_be_pinned_by_another(cli: Cli, tmp_path: Path) -> None:
+    """Export, hand over, pin: both sides name the same key id."""
+    cli("keys", "init")
+    assert cli("keys", "export", "-o", "out.pem")[0] == 0
+    keyid = json.loads(cli("keys", "export", "--json")[1])["keyid"]
+    assert cli("keys", "export")[1] == Path("out.pem").read_text()
+    code, out, _ = cli("keys", "pin", "friend", "out.pem", "--json")
+    assert (code, json.loads(out)) == (0, {"name": "friend", "keyid": keyid})
+    assert json.loads(cli("keys", "show", "--json")[1])["pinned"] == {"friend": keyid}
+
+
+def test_a_pinned_name_is_not_given_to_another_key(cli: Cli) -> None:
+    """A changed key is refused until a person removes the old pin."""
+    cli("keys", "init")
+    cli("keys", "export", "attestation", "-o", "a.pem")
+    cli("keys", "export", "builder", "-o", "b.pem")
+    assert cli("keys", "pin", "friend", "a.pem")[0] == 0
+    assert cli("keys", "pin", "friend", "a.pem")[0] == 0
+    code, _, err = cli("keys", "pin", "friend", "b.pem")
+    assert code == 2
+    assert "friend is pinned to another key" in err
+
+
+def test_what_is_no_public_key_is_not_pinned(cli: Cli) -> None:
+    """Nor a name that would leave the directory."""
+    Path("no.pem").write_text("nothing")
+    assert cli("keys", "pin", "friend", "no.pem")[0] == 3
+    cli("keys", "init")
+    cli("keys", "export", "-o", "a.pem")
+    code, _, err = cli("keys", "pin", "../friend", "a.pem")
+    assert code == 2
+    assert "not a name for a key" in err
+
+
+def test_a_key_that_is_not_there_says_how_it_is_made(cli: Cli) -> None:
+    """Export before init."""
+    code, _, err = cli("keys", "export")
+    assert code == 2
+    assert "hint: `rebuilder keys init` makes it" in err

@@ -1,0 +1,262 @@
+"""`rebuilder verify`: exit codes, JSON, options; with a pipeline that answers what the test wants."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from rebuilder.errors import (
+    EngineFailure,
+    Interrupted,
+    NetworkFailure,
+    RebuilderError,
+    SignatureRefused,
+    StaleInput,
+    StorageFailure,
+    UnknownTarget,
+)
+from rebuilder.model.cause import Cause
+from rebuilder.model.digest import Digest
+from rebuilder.model.dossier import Dossier
+from rebuilder.model.trust import Trust
+from rebuilder.model.verdict import Verdict
+from rebuilder.pipeline import TargetResult
+from tests.cli.conftest import FakePipeline
+from tests.store.conftest import dossier, release
+
+Cli = Callable[..., tuple[int, str, str]]
+_REFUSED = Trust(
+    accepted=False, reason="no trusted signature", cause=Cause.UNTRUSTED_INPUT, policy=Digest.of(b""), evidence=()
+)
+
+
+def _failed(error: RebuilderError, target: str = "deb:trixie/demo") -> TargetResult:
+    return TargetResult(target=target, error=error)
+
+
+@pytest.mark.parametrize(
+    ("verdict", "causes", "code"),
+    [
+        (Verdict.REPRODUCED, (), 0),
+        (Verdict.EQUIVALENT, (Cause.BUILD_ID,), 0),
+        (Verdict.DIFFERENT, (Cause.PAYLOAD_CHANGED,), 1),
+        (Verdict.UNDECIDED, (Cause.UNTRUSTED_INPUT,), 3),
+        (Verdict.UNDECIDED, (Cause.STALE_INPUT,), 3),
+        (Verdict.UNDECIDED, (Cause.BUILD_FAILED,), 4),
+    ],
+)
+def test_the_exit_code_is_the_verdict(
+    verdict: Verdict, causes: tuple[Cause, ...], code: int, cli: Cli, pipeline: FakePipeline
+) -> None:
+    """Each verdict has its exit code; a refused input has its own."""
+    pipeline.answer("deb:trixie/demo", dossier(verdict, causes=causes))
+    found, out, _ = cli("verify", "deb:trixie/demo")
+    assert found == code
+    assert verdict in out
+    assert all(cause in out for cause in causes)
+
+
+def test_policy_may_refuse_equivalent(cli: Cli, pipeline: FakePipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where only bit for bit counts, `equivalent` is exit code 1."""
+    pipeline.answer("deb:trixie/demo", dossier(Verdict.EQUIVALENT, causes=(Cause.BUILD_ID,)))
+    monkeypatch.setenv("REBUILDER_POLICY_ACCEPT_EQUIVALENT", "no")
+    assert cli("verify", "deb:trixie/demo")[0] == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (UnknownTarget("no such package: demo", hint="look again"), 2),
+        (SignatureRefused("InRelease of trixie: signed by an unknown key"), 3),
+        (StaleInput("InRelease of trixie: expired"), 3),
+        (NetworkFailure("the mirror does not answer"), 4),
+        (EngineFailure("no container engine answers"), 4),
+        (StorageFailure("results: Permission denied"), 4),
+    ],
+)
+def test_no_answer_is_an_error_with_a_hint(error: RebuilderError, code: int, cli: Cli, pipeline: FakePipeline) -> None:
+    """The message and the hint are on stderr, stdout stays empty, the exit code says whose fault it is."""
+    pipeline.answer("deb:trixie/demo", _failed(error))
+    found, out, err = cli("verify", "deb:trixie/demo")
+    assert (found, out) == (code, "")
+    assert f"error: deb:trixie/demo: {error}" in err
+    assert error.hint is None or f"hint: {error.hint}" in err
+
+
+@pytest.mark.parametrize(
+    ("codes", "gravest"),
+    [
+        ((0, 0), 0),
+        ((0, 1), 1),
+        ((1, 4), 4),
+        ((1, 4, 3, 0), 3),
+        ((0, 2), 2),
+        ((2, 1), 1),
+    ],
+)
+def test_several_targets_give_the_gravest(
+    codes: tuple[int, ...], gravest: int, cli: Cli, pipeline: FakePipeline
+) -> None:
+    """The first that occurs of 3, 4, 1, 0; every target is answered, whatever the one before was."""
+    answers: dict[int, TargetResult | Dossier] = {
+        0: dossier(),
+        1: dossier(Verdict.DIFFERENT, causes=(Cause.PAYLOAD_CHANGED,)),
+        2: _failed(UnknownTarget("no such package")),
+        3: dossier(Verdict.UNDECIDED, causes=(Cause.UNTRUSTED_INPUT,)),
+        4: _failed(NetworkFailure("gone")),
+    }
+    targets = [f"deb:trixie/demo{number}" for number in range(len(codes))]
+    for target, code in zip(targets, codes, strict=True):
+        pipeline.answer(target, answers[code])
+    assert cli("verify", *targets)[0] == gravest
+    assert [request.question.target for request in pipeline.requests] == targets
+
+
+_KEYS = {
+    "target",
+    "verdict",
+    "causes",
+    "artifacts",
+    "environment",
+    "evidence",
+    "documents",
+    "trust",
+    "reason",
+}
+
+
+def test_json_is_one_object_a_target(cli: Cli, pipeline: FakePipeline) -> None:
+    """Programs read verdict, artifacts with digests, and where the documents are; nothing else is on stdout."""
+    pipeline.answer("deb:trixie/demo", dossier(Verdict.EQUIVALENT, causes=(Cause.BUILD_ID,)))
+    pipeline.answer("deb:trixie/gone", _failed(NetworkFailure("no answer", hint="wait"), "deb:trixie/gone"))
+    code, out, _ = cli("verify", "--json", "deb:trixie/demo", "deb:trixie/gone")
+    assert code == 4
+    first, second = map(json.loads, out.splitlines())
+    assert set(first) == _KEYS
+    assert first["target"] == "pkg:deb/debian/demo@1.0-1?arch=source&distro=trixie"
+    assert (first["verdict"], first["causes"]) == ("equivalent", ["build-id"])
+    assert first["documents"] == ["results/deb/demo/1.0-1/amd64/run"]
+    (artifact,) = first["artifacts"]
+    assert artifact == {
+        "filename": "demo_1.0-1_amd64.deb",
+        "verdict": "equivalent",
+        "causes": ["build-id"],
+        "stabilizers": ["elf-build-id/1"],
+        "reference": {"sha256": Digest.of(b"published").hex, "size": 9},
+        "rebuilt": {"sha256": Digest.of(b"rebuilt").hex, "size": 7},
+        "control": "not-needed",
+    }
+    assert set(second) == _KEYS | {"error", "hint"}
+    assert (second["verdict"], second["error"], second["hint"]) == (None, "no answer", "wait")
+
+
+def test_a_part_without_answer_spoils_the_whole(cli: Cli, pipeline: FakePipeline) -> None:
+    """One architecture reproduced and the other not published: not reproduced, and not exit code 0."""
+    half = replace(_failed(StorageFailure("disk full")), dossiers=(dossier(),))
+    pipeline.answer("deb:trixie/demo", half)
+    code, out, _ = cli("verify", "--json", "deb:trixie/demo")
+    assert (code, json.loads(out)["verdict"]) == (4, "undecided")
+
+
+def test_a_dry_run_says_what_would_be_rebuilt(cli: Cli, pipeline: FakePipeline) -> None:
+    """Authenticated: exit code 0 and no verdict; refused: exit code 3 and the reason."""
+    accepted = TargetResult(target="deb:trixie/demo", release=release(), trust=dossier().trust)
+    pipeline.answer("deb:trixie/demo", accepted)
+    code, out, _ = cli("verify", "--dry-run", "deb:trixie/demo")
+    assert (code, "would be rebuilt" in out) == (0, True)
+    assert pipeline.requests[-1].dry_run
+    pipeline.answer("deb:trixie/demo", replace(accepted, trust=_REFUSED))
+    code, out, _ = cli("verify", "--dry-run", "deb:trixie/demo")
+    assert code == 3
+    assert "no trusted signature" in out
+
+
+def test_options_reach_the_request(cli: Cli, pipeline: FakePipeline, tmp_path: Path) -> None:
+    """Each option is one field of what the pipeline is asked."""
+    buildinfo = tmp_path / "demo.buildinfo"
+    buildinfo.write_text("")
+    cli("verify", "deb:trixie/demo", "--provenance", buildinfo, "--vary", "clock, path", "--no-control", "--fresh")
+    (request,) = pipeline.requests
+    assert request.question.provenance == buildinfo
+    assert request.vary == ("clock", "path")
+    assert (request.control, request.fresh, request.dry_run) == (False, True, False)
+
+
+def test_a_local_artifact_is_a_target(cli: Cli, pipeline: FakePipeline, tmp_path: Path) -> None:
+    """A path ending in .deb stands in for the published file; --suite says where to look for its source."""
+    deb = tmp_path / "demo_1.0-1_amd64.deb"
+    deb.write_bytes(b"")
+    assert cli("verify", deb, "--suite", "trixie")[0] == 0
+    (request,) = pipeline.requests
+    assert request.question.artifact == deb
+
+
+def test_a_suite_completes_a_target(cli: Cli, pipeline: FakePipeline) -> None:
+    """`--suite trixie demo` is `deb:trixie/demo`; two suites contradict each other."""
+    assert cli("verify", "--suite", "trixie", "demo")[0] == 0
+    assert pipeline.requests[-1].question.target == "deb:trixie/demo"
+    code, _, err = cli("verify", "--suite", "sid", "deb:trixie/demo")
+    assert code == 2
+    assert "names its suite itself" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["verify"], "Missing argument"),
+        (["verify", "./absent.deb"], "no such file"),
+        (["verify", "--vary", "moon", "deb:trixie/demo"], "expected factors among clock, path, locale"),
+        (["verify", "--vary", "", "deb:trixie/demo"], "expected factors among"),
+        (["verify", "--jobs", "0", "deb:trixie/demo"], "0 is not in the range"),
+        (["verify", "--config", "absent.toml", "deb:trixie/demo"], "No such file"),
+        (["verify", "--provenance", "absent.buildinfo", "deb:trixie/demo"], "no such file"),
+        (["verify", "--frobnicate", "deb:trixie/demo"], "No such option"),
+    ],
+)
+def test_a_wrong_request_is_usage(arguments: list[str], message: str, cli: Cli, pipeline: FakePipeline) -> None:
+    """Exit code 2 before anything is asked of the world."""
+    code, out, err = cli(*arguments)
+    assert (code, out) == (2, "")
+    assert message in err
+    assert "hint: " in err
+    assert pipeline.requests == []
+
+
+def test_json_tells_a_wrong_setting_as_well(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A program that asked for JSON gets the error as JSON, and a person gets it on stderr."""
+    monkeypatch.setenv("REBUILDER_JOSB", "1")
+    code, out, err = cli("verify", "--json", "deb:trixie/demo")
+    assert code == 2
+    assert "did you mean REBUILDER_JOBS" in json.loads(out)["error"]
+    assert "did you mean REBUILDER_JOBS" in err
+
+
+def test_interruption_stops_the_rest(cli: Cli, pipeline: FakePipeline) -> None:
+    """Ctrl-C ends the run with 130, whichever way it arrives, and the next target is not begun."""
+    for interruption in (KeyboardInterrupt(), Interrupted("stopped")):
+        pipeline.requests.clear()
+        pipeline.answer("deb:trixie/demo", interruption)
+        code, out, err = cli("verify", "deb:trixie/demo", "deb:trixie/next")
+        assert (code, out) == (130, "")
+        assert "error: " in err
+        assert len(pipeline.requests) == 1
+
+
+def test_progress_is_on_stderr_and_can_be_silent(cli: Cli, pipeline: FakePipeline) -> None:
+    """Stdout is data alone."""
+    _, out, err = cli("verify", "deb:trixie/demo")
+    assert "resolve: the fake archive" in err
+    assert "the fake archive" not in out
+    assert cli("verify", "--quiet", "deb:trixie/demo")[2] == ""
+
+
+def test_hostile_names_cannot_drive_the_terminal(cli: Cli, pipeline: FakePipeline) -> None:
+    """Control characters from elsewhere are shown, not obeyed."""
+    pipeline.answer("deb:trixie/demo", _failed(NetworkFailure("\x1b]0;owned\x07\x1b[2J")))
+    _, out, err = cli("verify", "deb:trixie/demo")
+    assert "\x1b" not in out + err
+    assert "\\x1b]0;owned" in err
