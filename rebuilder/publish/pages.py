@@ -38,6 +38,7 @@ def result_page(root: Path, result: scan.Result, newest: Summary) -> bytes:
         reading=words.reading(dossier),
         alarming=is_alarming(dossier),
         superseded_by=f"../{page_of(PurePosixPath(newest.path).name)}" if newest.path != str(result.path) else None,
+        controls=views.controls(dossier),
         artifacts=views.artifacts(root, result),
         stabilizers=views.stabilizers(dossier),
         evidence=views.evidence(root, result),

@@ -13,10 +13,11 @@ PAGE_POLICY = (
 """Our own pages: our style sheet, our script, our pictures, nothing inline and nothing from elsewhere."""
 
 REPORT_POLICY = (
-    "default-src 'none'; style-src 'self' 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
+    "default-src 'none'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; base-uri 'none'; form-action 'none'"
 )
 """The page around a diffoscope report. The report is in a sandboxed `srcdoc` frame, which inherits this policy: its
-inline styles work, its scripts do not run, and it can fetch nothing."""
+inline styles work, its scripts do not run, and it can fetch nothing
+from elsewhere."""
 
 DOCUMENT_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox"
 """For a server to send with every document that is not one of our pages, `reports/*/diffoscope.html` above all."""

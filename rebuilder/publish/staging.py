@@ -107,9 +107,12 @@ class Staging:
 @contextmanager
 def staging(root: Path, step: Step = keep_going) -> Iterator[Staging]:
     """Hold the results directory alone; what killed runs left is gone when the block starts."""
-    if root.exists() and not root.is_dir():
-        raise StorageFailure(f"{root} is a file; a results directory is needed", hint="name another one with --results")
-    with locked(root / ".lock"):
+    with storage_errors(root):
+        if root.exists() and not root.is_dir():
+            raise StorageFailure(
+                f"{root} is a file; a results directory is needed", hint="name another one with --results"
+            )
+    with locked(root / ".lock"), storage_errors(root):
         area = Staging(root, step)
         area.sweep()
         try:

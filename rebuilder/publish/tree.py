@@ -44,7 +44,8 @@ def publish(publication: Publication, root: Path, blobs: BlobStore, *, step: Ste
     """Publish one result and return its directory; the same result again is a no-op.
 
     Raises HostileInput for names that cannot be published, StorageFailure where the disk refuses, a blob is absent, or
-    another result has the same name, DigestMismatch for a damaged blob. Whatever is raised, `root` holds what it held.
+    another result has the same name, DigestMismatch for a damaged blob. Whatever is raised, `root`
+    shows what it showed.
     """
     path = layout.result_path(publication.dossier, publication.rebuild_id)
     documents = _all_documents(publication)

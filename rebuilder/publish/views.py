@@ -14,7 +14,7 @@ from rebuilder.model.comparison import ArtifactComparison, Finding, Stabilizer
 from rebuilder.model.digest import Digest
 from rebuilder.model.dossier import Dossier
 from rebuilder.model.evidence import Evidence, Standing
-from rebuilder.model.verdict import Verdict
+from rebuilder.model.verdict import Control, Verdict
 from rebuilder.publish import layout, scan
 from rebuilder.publish.links import address, to_root
 from rebuilder.publish.text import visible
@@ -117,6 +117,12 @@ def stabilizers(dossier: Dossier) -> tuple[Stabilizer, ...]:
     """Those that were applied to any artifact."""
     applied = {stabilizer for artifact in dossier.comparison.artifacts for stabilizer in artifact.stabilizers}
     return tuple(sorted(applied, key=lambda stabilizer: (stabilizer.name, stabilizer.version)))
+
+
+def controls(dossier: Dossier) -> tuple[str, ...]:
+    """Say in a word or two what control rebuilds answered, each answer once."""
+    found = {artifact.control for artifact in dossier.comparison.artifacts} - {Control.NOT_NEEDED}
+    return tuple(sorted(answer.value.replace("-", " ") for answer in found))
 
 
 def check_command(result: scan.Result) -> str:

@@ -1,0 +1,403 @@
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path, PurePosixPath
+from urllib.parse import unquote, urlsplit
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from rebuilder.errors import StorageFailure
+from rebuilder.model import codec
+from rebuilder.model.comparison import ArtifactComparison
+from rebuilder.model.plan import Fidelity
+from rebuilder.model.verdict import Control, Verdict
+from rebuilder.publish import publish, render_all, render_result, words
+from rebuilder.publish.index import Index, Sightings
+from rebuilder.publish.policy import DOCUMENT_POLICY, PAGE_POLICY, REPORT_POLICY, policy_for
+from rebuilder.store.blobs import LocalBlobs
+from tests.publish import factory
+from tests.publish.look import pages, tree
+
+ATOM = "{http://www.w3.org/2005/Atom}"
+
+
+class Page(HTMLParser):
+    """What a browser would act on: elements with their attributes, and the text between them."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str]]] = []
+        self.words: list[str] = []
+        self.feed(path.read_text())
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Keep an element."""
+        self.elements.append((tag, {name: value or "" for name, value in attrs}))
+
+    def handle_data(self, data: str) -> None:
+        """Keep text."""
+        self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        """Join the text, white space made single."""
+        return re.sub(r"\s+", " ", "".join(self.words))
+
+    def all(self, tag: str) -> Iterator[dict[str, str]]:
+        """Find the attributes of every element of a kind."""
+        return (attributes for name, attributes in self.elements if name == tag)
+
+
+def _result_page(root: Path, name: str, version: str) -> Page:
+    (directory,) = (root / "deb" / name / version / "amd64").glob("*-0")
+    return Page(directory / "index.html")
+
+
+def test_every_page_has_a_strict_policy_before_anything_else(published: Path) -> None:
+    """Nothing inline, nothing from elsewhere; only the frame of a diffoscope report may use inline styles."""
+    assert len(pages(published)) > 15
+    for path in pages(published):
+        page = Page(path)
+        metas = [attributes for attributes in page.all("meta") if "http-equiv" in attributes]
+        expected = REPORT_POLICY if "reports" in path.parts else PAGE_POLICY
+        assert [meta["content"] for meta in metas] == [expected]
+        assert policy_for(path.relative_to(published).as_posix()) == expected
+        tags = [tag for tag, _ in page.elements]
+        assert tags.index("meta") < tags.index("link")
+        assert "script-src 'unsafe" not in expected
+
+
+def test_pages_hold_nothing_that_acts(published: Path) -> None:
+    """No inline script, style or handler; the only script is ours; no address leaves the results."""
+    for path in pages(published):
+        page = Page(path)
+        for tag, attributes in page.elements:
+            assert tag not in {"style", "object", "embed", "base"}, path
+            assert not [name for name in attributes if name.startswith("on") or name == "style"], path
+            if tag == "script":
+                assert attributes["src"].endswith("static/search.js"), path
+            for name in ("href", "src"):
+                assert not urlsplit(attributes.get(name, "")).scheme, path
+                assert not urlsplit(attributes.get(name, "")).netloc, path
+
+
+def test_every_link_leads_to_something(published: Path) -> None:
+    """Addresses with encoded names included; fragments name an element of the page."""
+    for path in pages(published):
+        page = Page(path)
+        identifiers = {attributes["id"] for _, attributes in page.elements if "id" in attributes}
+        for tag, attributes in page.elements:
+            for name in ("href", "src"):
+                if name not in attributes:
+                    continue
+                address = urlsplit(attributes[name])
+                if address.path:
+                    assert (path.parent / unquote(address.path)).is_file(), (path, tag, attributes[name])
+                else:
+                    assert address.fragment in identifiers, (path, attributes[name])
+
+
+def test_pages_are_built_for_everybody(published: Path) -> None:
+    """Language, one heading of the first rank, landmarks, a skip link, a title, labels, unique identifiers."""
+    for path in pages(published):
+        page = Page(path)
+        tags = [tag for tag, _ in page.elements]
+        assert next(page.all("html"))["lang"] == "en"
+        assert tags.count("h1") == tags.count("main") == tags.count("title") == 1
+        assert {"header", "main", "footer", "nav"} <= set(tags)
+        identifiers = [attributes["id"] for _, attributes in page.elements if "id" in attributes]
+        assert len(identifiers) == len(set(identifiers)), path
+        assert all("alt" in attributes for attributes in page.all("img"))
+        assert all("title" in attributes for attributes in page.all("iframe"))
+        for _, attributes in page.elements:
+            assert attributes.get("aria-labelledby", identifiers and identifiers[0]) in identifiers, path
+
+
+def test_the_diffoscope_report_is_shown_without_power(published: Path) -> None:
+    """The frame is sandboxed with no permission, its content is escaped once, and the original is only downloaded."""
+    (path,) = (published / "deb/libssh2/1.11.1-2").glob("*/*/reports/*/index.html")
+    page = Page(path)
+    (frame,) = page.all("iframe")
+    assert frame["sandbox"] == ""
+    assert frame["srcdoc"].encode() == factory.REPORT
+    assert "src" not in frame
+    for other in pages(published):
+        for link in Page(other).all("a"):
+            if link.get("href", "").endswith("diffoscope.html"):
+                assert "download" in link
+    assert policy_for("deb/x/1/amd64/y/reports/z/diffoscope.html") == DOCUMENT_POLICY
+    assert DOCUMENT_POLICY.endswith("sandbox")
+
+
+def test_hostile_text_is_only_text(published: Path) -> None:
+    """Markup is shown, direction marks are numbers, template syntax is not evaluated, pages stay small."""
+    found = [path for path in pages(published) if "%3Cscript" in str(path)]
+    assert len(found) == 3
+    for path in found:
+        text = path.read_text()
+        assert "<script>document" not in text
+        assert not set("\u202e\u2066\u200b") & set(text)
+        assert path.stat().st_size < 2_000_000
+    result = max(found, key=lambda path: len(path.parts) - 10 * ("reports" in path.parts))
+    page = Page(result)
+    assert "<script>document.title='owned'</script>" in page.text
+    assert "{{ 7 * 7 }}" in page.text
+    assert "⟨U+202E⟩" in page.text
+    assert "123,456 not recorded, for there were too many" in page.text
+
+
+def test_many_findings_are_bounded_and_counted(published: Path) -> None:
+    """5,000 findings: forty of each cause are shown, the rest is counted and lies in dossier.json."""
+    (path,) = (
+        path for path in published.rglob("index.html") if "%3Cscript" in str(path) and path.parent.name[-2:] == "-0"
+    )
+    page = Page(path)
+    assert page.text.count("210 more in dossier.json") == 20
+    assert "128,456 findings" in page.text
+
+
+def test_a_result_page_answers_what_an_auditor_asks(published: Path) -> None:
+    """Verdict, causes, digests of both sides, control, environment, evidence, doubts, and how to check."""
+    text = _result_page(published, "libssh2", "1.11.1-2").text
+    dossier = factory.dossier(Verdict.DIFFERENT, name="libssh2", version="1.11.1-2", fidelity=Fidelity.EXACT, day=1)
+    artifact = dossier.comparison.artifacts[0]
+    assert artifact.reference
+    assert artifact.rebuilt
+    for expected in (
+        "Look at this first.",
+        "security-relevant",
+        str(artifact.reference.digest),
+        str(artifact.rebuilt.digest),
+        "A second rebuild, in a freshly prepared environment, gave the same bytes",
+        "one builder\u2019s word",
+        factory.BUILDER,
+        "Installed-Build-Depends of",
+        "openpgp-inrelease",
+        "revocation of the archive key",
+        "rebuilder check --key attestation.pub results/deb/libssh2/1.11.1-2/amd64/",
+        "rebuilder replay results/deb/libssh2/",
+        "signed by 60303ae22b998",
+        "diffoscope had no decompiler at hand.",
+        "The build date is compiled in.",
+        "Building C object",
+    ):
+        assert expected in text, expected
+
+
+def test_findings_come_with_the_security_relevant_first(published: Path) -> None:
+    """An auditor reads payload-changed before build-id."""
+    text = _result_page(published, "libssh2", "1.11.1-2").text
+    findings = text[text.index("2 findings") :]
+    assert findings.index("payload-changed") < findings.index("build-id")
+
+
+def test_stock_client_commands_are_offered_for_reproduced_artifacts_only(published: Path) -> None:
+    """in-toto-verify is named where links exist; on a difference one artifact of two has them."""
+    both = _result_page(published, "cjson", "1.7.17-1").text
+    one = _result_page(published, "libssh2", "1.11.1-2").text
+    none = _result_page(published, "munge", "0.5.16-1").text
+    assert [text.count("in-toto-verify --layout") for text in (both, one, none)] == [2, 1, 0]
+    assert "published for reproduced artifacts only" in none
+
+
+def test_an_undecided_page_says_why(published: Path) -> None:
+    """The reason is the first thing under the word, and a build that failed opens its log."""
+    page = _result_page(published, "munge", "0.5.16-1")
+    assert "Undecided dpkg-buildpackage ended with exit status 2" in page.text.replace("undecided", "Undecided")
+    assert any("open" in attributes for attributes in page.all("details"))
+
+
+def test_a_refused_release_says_what_was_refused(published: Path) -> None:
+    """Nothing was planned or run; the refused evidence comes first."""
+    text = _result_page(published, "evil", "6.6-6").text
+    assert "Inputs: refused." in text
+    assert "Rebuild: none." in text
+    assert "Nothing was planned" in text
+    assert text.index("refused openpgp-inrelease") < text.index("not checked apt-index")
+
+
+def test_an_older_result_points_to_the_newer_one(published: Path) -> None:
+    """A superseded page says so; the newest does not."""
+    (old,) = (published / "deb/cjson/1.7.18-3.1/amd64").glob("*-0/index.html")
+    (new,) = (published / "deb/cjson/1.7.18-3.1/amd64").glob("*-1/index.html")
+    links = [link["href"] for link in Page(old).all("a")]
+    assert f"../{new.parent.name}/index.html" in links
+    assert "newer result" in Page(old).text
+    assert "newer result" not in Page(new).text
+
+
+def test_a_package_page_tells_its_history(published: Path) -> None:
+    """Versions with their verdicts, a regression named as one, earlier results kept."""
+    text = Page(published / "deb/libssh2/index.html").text
+    assert "2 versions: 1 different, 1 reproduced" in text
+    assert "Regression: before, 1.11.1-1 was reproduced" in text
+    assert "1 earlier result of this version" in Page(published / "deb/cjson/index.html").text
+
+
+def test_the_index_counts_alarms_and_names_regressions(published: Path) -> None:
+    """Counts by verdict, the alarming release first, the time of the newest conclusion and never now."""
+    page = Page(published / "index.html")
+    assert "9 releases, as of 2026-11-21 09:30 UTC" in page.text
+    assert re.search(r"3 ?different.* 2 ?undecided.* 1 ?equivalent.* 3 ?reproduced", page.text)
+    assert re.search(r"Look at these first.*libssh2 1\.11\.1-2.*Regressions.*1\.11\.1-1 was reproduced", page.text)
+    rows = [attributes for attributes in page.all("tr") if "data-verdict" in attributes]
+    assert len(rows) == 9
+    assert {row["data-suite"] for row in rows} >= {"trixie"}
+    assert any("build-id" in row["data-causes"].split() for row in rows)
+
+
+def test_the_index_is_for_programs_too(published: Path) -> None:
+    """index.json lists the newest result of each version and architecture, round-trips, and counts as the page does."""
+    data = (published / "index.json").read_bytes()
+    index = codec.parse(data, Index)
+    assert codec.render(index) == data
+    assert index.counts == {"different": 3, "undecided": 2, "equivalent": 1, "reproduced": 3}
+    cjson = {entry.version: entry for entry in index.results if entry.name == "cjson"}
+    assert cjson["1.7.18-3.1"].verdict is Verdict.REPRODUCED
+    assert cjson["1.7.18-3.1"].previous
+    assert cjson["1.7.18-3.1"].previous.verdict is Verdict.UNDECIDED
+    package = codec.parse((published / "deb/cjson/index.json").read_bytes(), Index)
+    assert [entry.verdict for entry in package.results] == [Verdict.REPRODUCED, Verdict.UNDECIDED, Verdict.REPRODUCED]
+
+
+def test_a_file_is_found_by_its_digest(published: Path) -> None:
+    """Who holds a file finds what was concluded about it: as reference, as rebuilt, as source; newest first."""
+    artifact = factory.dossier().comparison.artifacts[0]
+    assert artifact.reference
+    data = (published / f"by-digest/sha256/{artifact.reference.digest.hex}.json").read_bytes()
+    seen = codec.parse(data, Sightings)
+    assert [(entry.role, entry.verdict) for entry in seen.results] == [
+        ("reference", Verdict.REPRODUCED),
+        ("rebuilt", Verdict.REPRODUCED),
+        ("reference", Verdict.UNDECIDED),
+    ]
+    source = factory.dossier().release.sources[0].digest
+    data = (published / f"by-digest/sha256/{source.hex}.json").read_bytes()
+    assert {entry.role for entry in codec.parse(data, Sightings).results} == {"source"}
+    for entry in seen.results:
+        assert (published / entry.path / "dossier.json").is_file()
+
+
+def test_the_feed_is_valid_and_names_regressions(published: Path) -> None:
+    """RFC 4287's required elements, entries newest first, identifiers that are digests."""
+    feed = ET.fromstring((published / "feed.atom").read_bytes())  # noqa: S314 - our own bytes
+    assert [feed.findtext(f"{ATOM}{name}") for name in ("updated", "title")] == [
+        "2026-11-21T09:30:00Z",
+        "Verdicts of independent rebuilds",
+    ]
+    entries = feed.findall(f"{ATOM}entry")
+    assert len(entries) == 9
+    times = [entry.findtext(f"{ATOM}updated") or "" for entry in entries]
+    assert times == sorted(times, reverse=True)
+    assert len({entry.findtext(f"{ATOM}id") for entry in entries}) == len(entries)
+    assert entries[0].findtext(f"{ATOM}title") == "different: libssh2 1.11.1-2 (amd64, trixie)"
+    assert {"regression"} <= {category.attrib["term"] for category in entries[0].findall(f"{ATOM}category")}
+    for entry in entries:
+        link = entry.find(f"{ATOM}link")
+        assert link is not None
+        assert (published / unquote(link.attrib["href"])).is_file()
+
+
+def test_damaged_results_are_shown_as_damaged(results: Path) -> None:
+    """A forged, a moved and a missing dossier are named on the pages; the others are still rendered."""
+    forged = next((results / "deb/munge/0.5.16-1/amd64").glob("*-0"))
+    (forged / "dossier.json").write_bytes(b'{"verdict": "reproduced"}')
+    moved = next((results / "deb/bubblewrap").glob("0*"))
+    moved.rename(moved.parent / "9.9.9-9")
+    missing = next((results / "deb/evil/6.6-6/amd64").glob("unplanned*"))
+    (missing / "dossier.json").unlink()
+    render_all(results)
+    index = codec.parse((results / "index.json").read_bytes(), Index)
+    reasons = {entry.path.split("/")[1]: entry.reason for entry in index.unreadable}
+    assert reasons["munge"].startswith("not a valid Dossier document")
+    assert "belongs to deb/bubblewrap/0.11.0-2/amd64" in reasons["bubblewrap"]
+    assert "No such file" in reasons["evil"]
+    assert "3 results cannot be read" in Page(results / "index.html").text
+    assert str(results) not in (results / "index.html").read_text()
+    assert {entry.name for entry in index.results} >= {"cjson", "libssh2"}
+
+
+def test_a_damaged_index_is_made_again(results: Path, blobs: LocalBlobs) -> None:
+    """A list that cannot be continued is rebuilt from the documents."""
+    wanted = tree(results)
+    (results / "index.json").write_bytes(b"{")
+    dossier, ordinal = factory.sample()[0]
+    publish(factory.publication(dossier, ordinal=ordinal), results, blobs)
+    assert tree(results) == wanted
+
+
+def test_one_result_can_be_rendered_alone(results: Path) -> None:
+    """`render_result` brings back the pages of one result."""
+    (page,) = (results / "deb/munge/0.5.16-1").glob("*/*/index.html")
+    before = page.read_bytes()
+    page.unlink()
+    render_result(results, PurePosixPath(page.parent.relative_to(results)))
+    assert page.read_bytes() == before
+
+
+def test_lists_without_a_result_behind_them_go_away(results: Path) -> None:
+    """A result that its owner removed leaves no look-up by digest and no row."""
+    shutil.rmtree(results / "deb/libssh2")
+    render_all(results)
+    assert "libssh2" not in (results / "index.json").read_text()
+    digest = factory.dossier(name="libssh2", version="1.11.1-2").release.sources[0].digest
+    assert not (results / f"by-digest/sha256/{digest.hex}.json").exists()
+
+
+def test_an_empty_directory_gives_an_empty_index(tmp_path: Path) -> None:
+    """Nothing published is said as such."""
+    render_all(tmp_path / "results")
+    assert "Nothing has been published here yet." in (tmp_path / "results/index.html").read_text()
+    assert codec.parse((tmp_path / "results/index.json").read_bytes(), Index).as_of is None
+
+
+def test_a_long_index_is_split_and_shrinks_again(results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """More rows than a page takes continue on the next; pages that are no longer needed go away."""
+    monkeypatch.setattr("rebuilder.publish.pages.ROWS", 4)
+    render_all(results)
+    assert sorted(path.name for path in results.glob("index*.html")) == ["index-2.html", "index-3.html", "index.html"]
+    assert policy_for("index-2.html") == PAGE_POLICY
+    monkeypatch.undo()
+    render_all(results)
+    assert [path.name for path in results.glob("index*.html")] == ["index.html"]
+
+
+def test_a_log_that_is_no_log_is_said_to_be_none(tmp_path: Path, blobs: LocalBlobs) -> None:
+    """Bytes that zstd refuses give a note, not an error."""
+    publication = factory.publication(factory.dossier())
+    broken = replace(publication, documents={**publication.documents, "logs/build.log.zst": b"not zstd"})
+    directory = publish(broken, tmp_path / "results", blobs)
+    assert "(the log cannot be decompressed)" in (directory / "index.html").read_text()
+
+
+def test_results_that_are_not_there_cannot_be_rendered(tmp_path: Path) -> None:
+    """A wrong path is a clear error."""
+    with pytest.raises(StorageFailure, match=r"dossier\.json: No such file"):
+        render_result(tmp_path, PurePosixPath("deb/x/1/amd64/y"))
+
+
+@pytest.mark.parametrize(
+    ("fidelity", "control", "sentence"),
+    [
+        (Fidelity.EXACT, Control.DETERMINISTIC, "Nothing harmless is known"),
+        (Fidelity.INFERRED, Control.DETERMINISTIC, "The environment was inferred"),
+        (Fidelity.EXACT, Control.NONDETERMINISTIC, "the build itself is nondeterministic"),
+        (Fidelity.EXACT, Control.NOT_RUN, "has not been confirmed by a control rebuild"),
+    ],
+)
+def test_a_difference_is_read_as_its_control_and_environment_allow(
+    fidelity: Fidelity, control: Control, sentence: str
+) -> None:
+    """Only a deterministic, security-relevant change in an exact environment alarms."""
+    dossier = factory.dossier(Verdict.DIFFERENT, fidelity=fidelity)
+
+    def answered(item: ArtifactComparison) -> ArtifactComparison:
+        return replace(item, control=control) if item.verdict is Verdict.DIFFERENT else item
+
+    artifacts = tuple(answered(item) for item in dossier.comparison.artifacts)
+    assert sentence in words.reading(replace(dossier, comparison=replace(dossier.comparison, artifacts=artifacts)))
