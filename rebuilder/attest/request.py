@@ -20,7 +20,7 @@ from rebuilder.attest.inventory import list_files
 from rebuilder.errors import HostileInput
 from rebuilder.model.codec import DOCUMENT_LIMIT_BYTES, parse, render
 from rebuilder.model.dossier import Dossier
-from rebuilder.world.files import read, storage_errors, write_atomically
+from rebuilder.world.files import read, storage_errors
 
 CONTEXT, UNSIGNED, SIGNED = "context.json", "unsigned", "signed"
 
@@ -49,18 +49,25 @@ def write_records(
     }
     for name, data in files.items():
         if data is not None:
-            write_atomically(result / name, data)
+            write_document(result / name, data)
 
 
 def write_request(directory: Path, result: Path, dossier: Dossier, context: Context) -> None:
     """Ask for signatures on a staged result directory (see `write_records` and `evidence_files.list_documents`)."""
     for name in (PLAN, LOCK, BUILDER_RECORD, CONTROL_RECORD):
         if (result / name).is_file():
-            write_atomically(directory / name, read(result / name, limit_bytes=DOCUMENT_LIMIT_BYTES))
+            write_document(directory / name, read(result / name, limit_bytes=DOCUMENT_LIMIT_BYTES))
     for document in derive(dossier, context):
-        write_atomically(directory / UNSIGNED / document.path, document.payload)
-    write_atomically(directory / DOSSIER, render(dossier))
-    write_atomically(directory / CONTEXT, render(context))
+        write_document(directory / UNSIGNED / document.path, document.payload)
+    write_document(directory / DOSSIER, render(dossier))
+    write_document(directory / CONTEXT, render(context))
+
+
+def write_document(path: Path, data: bytes) -> None:
+    """Write a file of a request or of a staged result; neither outlives a crash, so nothing is synced here."""
+    with storage_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
 
 
 def load_request(directory: Path) -> Request:

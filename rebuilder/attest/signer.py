@@ -15,11 +15,10 @@ from rebuilder.attest.derive import Form, derive
 from rebuilder.attest.journal import Journal
 from rebuilder.attest.keys import PublicKey
 from rebuilder.attest.link import sign_metablock
-from rebuilder.attest.request import SIGNED, Request, load_request
+from rebuilder.attest.request import SIGNED, Request, load_request, write_document
 from rebuilder.attest.signing import Signer
 from rebuilder.attest.verify_request import verify_rebuild_documents
 from rebuilder.errors import SignatureRefused
-from rebuilder.world.files import write_atomically
 
 
 def sign_request(directory: Path, *, signer: Signer, builders: Sequence[PublicKey], journal: Path) -> tuple[str, ...]:
@@ -42,7 +41,7 @@ def sign_request(directory: Path, *, signer: Signer, builders: Sequence[PublicKe
     name = rebuild_id(request.dossier, request.context)
     signed = Journal(journal).sign_once(name, request.unsigned, sign)
     for path, data in signed.items():
-        write_atomically(directory / SIGNED / path, data)
+        write_document(directory / SIGNED / path, data)
     return tuple(sorted(signed))
 
 

@@ -1,0 +1,395 @@
+"""A third party's check: every forgery of a published result is refused, wherever a single field or byte is changed."""
+
+from __future__ import annotations
+
+import base64
+import json
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import zstandard
+
+from rebuilder.attest.check import LOG_LIMIT_BYTES, check
+from rebuilder.attest.check_report import Helpers
+from rebuilder.attest.envelope import IN_TOTO
+from rebuilder.attest.envelope import sign as sign_envelope
+from rebuilder.errors import DigestMismatch, HostileInput, SignatureRefused, UntrustedError
+from rebuilder.model.codec import render
+from rebuilder.model.comparison import ArtifactComparison
+from rebuilder.model.digest import Digest
+from rebuilder.model.dossier import Dossier
+from rebuilder.model.verdict import Verdict
+from tests.attest.factory import ATTESTER, BUILDER, OWNER, dossier, publish, refused
+
+ALL = {
+    "sample": Verdict.REPRODUCED,
+    "alike": Verdict.EQUIVALENT,
+    "unknown": Verdict.UNDECIDED,
+    "differs": Verdict.DIFFERENT,
+}
+KEYS = (ATTESTER.public_key,)
+VERDICT_FILE = "attestations/sample_1.0-1_amd64.deb/verdict.dsse.json"
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Publish a release with one artifact of each verdict; tests copy what they change."""
+    return publish(tmp_path_factory.mktemp("published"), dossier(ALL, epoch=True))
+
+
+@pytest.fixture
+def result(published: Path, tmp_path: Path) -> Path:
+    """Give a copy that a test may change."""
+    return Path(shutil.copytree(published, tmp_path / published.name))
+
+
+def files_of(result: Path) -> list[str]:
+    """Paths of all files of a result."""
+    return sorted(str(path.relative_to(result)) for path in result.rglob("*") if path.is_file())
+
+
+def leaves(value: Any, where: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Walk to every leaf of a JSON document; empty containers count as leaves."""
+    if isinstance(value, dict) and value:
+        for key in value:
+            yield from leaves(value[key], (*where, key))
+    elif isinstance(value, list) and value:
+        for index, member in enumerate(value):
+            yield from leaves(member, (*where, index))
+    else:
+        yield where
+
+
+def changed(value: Any) -> Any:
+    """Give another value of the same JSON type, as a careful forger would."""
+    match value:
+        case bool():
+            return not value
+        case int() | float():
+            return value + 1
+        case str():
+            return (("0" if value[0] != "0" else "1") + value[1:]) if value else "x"
+        case None:
+            return "x"
+        case list():
+            return ["x"]
+        case _:
+            return {"x": 1}
+
+
+def forged(document: Any, where: tuple[Any, ...]) -> Any:
+    """Copy a document with one leaf changed."""
+    copy = json.loads(json.dumps(document))
+    target = copy
+    for key in where[:-1]:
+        target = target[key]
+    target[where[-1]] = changed(target[where[-1]])
+    return copy
+
+
+def inside(data: bytes) -> Any:
+    """Give what a DSSE envelope carries, None for another document."""
+    plain = json.loads(data)
+    if isinstance(plain, dict) and "payload" in plain:
+        return json.loads(base64.b64decode(plain["payload"]))
+    return None
+
+
+def test_an_untouched_result_holds(published: Path) -> None:
+    """The report says what was computed again, what was absent and what was not checked."""
+    report = check(published, KEYS)
+    assert report.verdict is Verdict.DIFFERENT
+    assert report.rebuild_id == published.name
+    assert report.attester == ATTESTER.public_key.keyid
+    assert any("verdicts follow from the digests" in line for line in report.verified)
+    assert "index.html: derived, not checked" in report.not_checked
+    assert any("signed document sha256:" in line for line in report.absent)
+    assert any("no comparison was run again" in line for line in report.not_checked)
+    assert any("signed indices were not verified again" in line for line in report.not_checked)
+    assert "whether an independent builder obtains the same bytes" in report.not_checked
+
+
+def test_a_refused_release_is_checked_as_well(tmp_path: Path) -> None:
+    """A result without plan and build is held to the same rules."""
+    report = check(publish(tmp_path, refused()), KEYS)
+    assert report.verdict is Verdict.UNDECIDED
+
+
+def test_attack_every_single_field_of_every_document(result: Path) -> None:
+    """Each leaf of each JSON document, envelopes' payloads included, is changed in turn: each change is refused."""
+    tried = 0
+    for name in files_of(result):
+        path = result / name
+        data = path.read_bytes()
+        if not name.endswith((".json", ".link")) or name.startswith("reports/"):
+            continue
+        document, payload = json.loads(data), inside(data)
+        versions = [render(forged(document, where)) for where in leaves(document)]
+        for where in leaves(payload) if payload is not None else ():
+            carried = base64.b64encode(render(forged(payload, where))).decode()
+            versions.append(render({**document, "payload": carried}))
+        for version in versions:
+            assert version != data
+            path.write_bytes(version)
+            with pytest.raises(UntrustedError):
+                check(result, KEYS)
+            tried += 1
+        path.write_bytes(data)
+    check(result, KEYS)
+    assert tried > 1500
+
+
+def test_attack_every_single_member_left_out(result: Path) -> None:
+    """Each member of each object of the dossier is removed in turn: each removal is refused."""
+    path = result / "dossier.json"
+    document = json.loads(path.read_bytes())
+    for where in leaves(document):
+        if isinstance(where[-1], str):
+            copy = json.loads(json.dumps(document))
+            target = copy
+            for key in where[:-1]:
+                target = target[key]
+            del target[where[-1]]
+            path.write_bytes(render(copy))
+            with pytest.raises(UntrustedError):
+                check(result, KEYS)
+
+
+def test_attack_every_single_file_flipped(result: Path) -> None:
+    """One bit of each file is flipped in turn, at the beginning, in the middle and at the end: each is refused."""
+    for name in files_of(result):
+        if name == "index.html":
+            continue
+        path = result / name
+        data = path.read_bytes()
+        for place in {0, len(data) // 2, len(data) - 1}:
+            path.write_bytes(data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :])
+            with pytest.raises(UntrustedError):
+                check(result, KEYS)
+        path.write_bytes(data)
+    check(result, KEYS)
+
+
+def test_attack_every_single_file_removed(result: Path) -> None:
+    """Each file is removed in turn: a result that lacks anything it was signed with is refused."""
+    for name in files_of(result):
+        if name == "index.html":
+            continue
+        path = result / name
+        data = path.read_bytes()
+        path.unlink()
+        with pytest.raises(UntrustedError):
+            check(result, KEYS)
+        path.write_bytes(data)
+    check(result, KEYS)
+
+
+def test_attack_every_single_file_grown(result: Path) -> None:
+    """A byte appended to any file is refused: nothing hides behind the end of a document."""
+    for name in files_of(result):
+        if name == "index.html":
+            continue
+        path = result / name
+        data = path.read_bytes()
+        path.write_bytes(data + b" ")
+        with pytest.raises(UntrustedError):
+            check(result, KEYS)
+        path.write_bytes(data)
+
+
+@pytest.mark.parametrize("name", ["extra.txt", "attestations/evil.deb/verdict.dsse.json", "links/x", "logs/other.zst"])
+def test_attack_smuggled_file(result: Path, name: str) -> None:
+    """A file that no signed document speaks of is refused, wherever it lies."""
+    (result / name).parent.mkdir(parents=True, exist_ok=True)
+    (result / name).write_bytes(b"{}")
+    with pytest.raises(HostileInput, match="no signed document speaks of this file"):
+        check(result, KEYS)
+
+
+def test_attack_link_in_a_result(result: Path) -> None:
+    """A symbolic link is not followed."""
+    (result / "logs/link").symlink_to("/etc/hostname")
+    with pytest.raises(HostileInput, match="neither a regular file nor a directory"):
+        check(result, KEYS)
+
+
+def test_attack_key_found_beside_the_results(result: Path) -> None:
+    """All documents signed anew with the forger's key, its key laid beside them: refused by the reader's key."""
+    for name in files_of(result):
+        if name.endswith(".dsse.json") and name.startswith("attestations/"):
+            payload = base64.b64decode(json.loads((result / name).read_bytes())["payload"])
+            (result / name).write_bytes(sign_envelope(payload, IN_TOTO, OWNER))
+    (result / "attestation.pub").write_text(OWNER.public_key.pem)
+    with pytest.raises(SignatureRefused, match="signed by 0 of the keys that were given"):
+        check(result, KEYS)
+
+
+def test_attack_attester_that_is_not_the_signer(result: Path) -> None:
+    """Another key of the reader's cannot stand in for the one that the statements name."""
+    for name in files_of(result):
+        if name.endswith("/verdict.dsse.json"):
+            payload = base64.b64decode(json.loads((result / name).read_bytes())["payload"])
+            (result / name).write_bytes(sign_envelope(payload, IN_TOTO, OWNER))
+    with pytest.raises(SignatureRefused, match="the statements name attester"):
+        check(result, (OWNER.public_key,))
+    with pytest.raises(SignatureRefused, match="signed by 0 of the keys"):
+        check(result, (OWNER.public_key, ATTESTER.public_key))
+
+
+def test_attack_documents_of_two_rebuilds_mixed(published: Path, tmp_path: Path) -> None:
+    """Genuine, signed documents of another rebuild do not fit into this one."""
+    other = publish(tmp_path / "other", dossier({"sample": Verdict.REPRODUCED}, epoch=True))
+    result = Path(shutil.copytree(published, tmp_path / "mixed"))
+    for name in files_of(other):
+        if (
+            name in files_of(result)
+            and name != "index.html"
+            and (result / name).read_bytes() != (other / name).read_bytes()
+        ):
+            data = (result / name).read_bytes()
+            shutil.copy(other / name, result / name)
+            with pytest.raises(UntrustedError):
+                check(result, KEYS)
+            (result / name).write_bytes(data)
+
+
+def test_attack_statement_of_another_program(result: Path) -> None:
+    """A statement that the key did sign, and that is no verdict, gives a clear refusal."""
+    payload = render({"_type": "https://in-toto.io/Statement/v1", "predicate": {"documents": []}})
+    (result / VERDICT_FILE).write_bytes(sign_envelope(payload, IN_TOTO, ATTESTER))
+    with pytest.raises(HostileInput, match="not a verdict predicate of a version that this program knows"):
+        check(result, KEYS)
+    (result / VERDICT_FILE).write_bytes(sign_envelope(b"[]", IN_TOTO, ATTESTER))
+    with pytest.raises(HostileInput, match="has no predicate"):
+        check(result, KEYS)
+
+
+def test_no_key_checks_nothing(result: Path) -> None:
+    """Without a key of the reader's there is no check."""
+    with pytest.raises(SignatureRefused, match="no key was given"):
+        check(result, ())
+
+
+def test_a_directory_without_a_dossier_is_refused(tmp_path: Path) -> None:
+    """What is not a result directory gives a message, not a traceback."""
+    with pytest.raises(HostileInput, match=r"dossier\.json is missing"):
+        check(tmp_path, KEYS)
+
+
+def test_a_renamed_directory_is_noted(result: Path, tmp_path: Path) -> None:
+    """A reader may keep a result under any name; the report says so."""
+    report = check(result.rename(tmp_path / "mine"), KEYS)
+    assert any("the directory is not named" in note for note in report.not_checked)
+
+
+def test_the_page_is_rendered_again_and_compared(result: Path) -> None:
+    """With a renderer, a page that the documents do not give is refused; one that they give is checked."""
+
+    def rerender(_: Path) -> Mapping[str, bytes]:
+        return {"index.html": (b"<!doctype html><title>derived</title>")}
+
+    assert "index.html: derived, not checked" not in check(result, KEYS, helpers=Helpers(rerender=rerender)).not_checked
+    (result / "index.html").write_text("<h1>reproduced!</h1>")
+    with pytest.raises(HostileInput, match=r"index\.html is not what the documents give"):
+        check(result, KEYS, helpers=Helpers(rerender=rerender))
+
+
+def test_artifacts_are_compared_once_more(result: Path) -> None:
+    """Where both files are published, the comparison runs again, and must give the same answer."""
+    asked = []
+
+    def honest(reference: Path, rebuilt: Path, recorded: ArtifactComparison) -> ArtifactComparison:
+        asked.append((reference.name, rebuilt.parent.name))
+        return recorded
+
+    report = check(result, KEYS, helpers=Helpers(recompare=honest))
+    assert sorted(asked) == [("alike_1.0-1_amd64.deb", "rebuilt"), ("differs_1.0-1_amd64.deb", "rebuilt")]
+    assert sum("compared once more" in line for line in report.verified) == 2
+
+
+def test_attack_comparison_that_does_not_repeat(result: Path) -> None:
+    """A published `equivalent` whose files turn out different is refused; so is a finding that was kept quiet."""
+
+    def otherwise(_: Path, __: Path, recorded: ArtifactComparison) -> ArtifactComparison:
+        return replace(recorded, verdict=Verdict.DIFFERENT, stabilizers=())
+
+    with pytest.raises(HostileInput, match="published as equivalent, but comparing again says different"):
+        check(result, KEYS, helpers=Helpers(recompare=otherwise))
+
+    def more(_: Path, __: Path, recorded: ArtifactComparison) -> ArtifactComparison:
+        found = replace(recorded.findings[0], path="data.tar.xz/./etc/cron.d/x")
+        return replace(recorded, findings=(*recorded.findings, found))
+
+    with pytest.raises(HostileInput, match="finds a difference that was not published"):
+        check(result, KEYS, helpers=Helpers(recompare=more))
+
+
+def test_references_are_authenticated_once_more(result: Path) -> None:
+    """What the origin's verifier says is in the report; what it refuses, is refused."""
+    told = check(result, KEYS, helpers=Helpers(reauthenticate=lambda value: (f"{value.release.name}: verified",)))
+    assert "sample: verified" in told.verified
+
+    def refuse(_: Dossier) -> tuple[str, ...]:
+        raise SignatureRefused("InRelease: wrong key")
+
+    with pytest.raises(SignatureRefused, match="wrong key"):
+        check(result, KEYS, helpers=Helpers(reauthenticate=refuse))
+
+
+def test_shared_blobs_are_hashed(result: Path, tmp_path: Path) -> None:
+    """Signed indices that are there must have their digest; those that are not are listed as absent."""
+    blobs = tmp_path / "blobs"
+    for data in (b"InRelease", b"Packages"):
+        hexadecimal = Digest.of(data).hex
+        (blobs / "sha256" / hexadecimal[:2]).mkdir(parents=True, exist_ok=True)
+        (blobs / "sha256" / hexadecimal[:2] / hexadecimal).write_bytes(data)
+    report = check(result, KEYS, helpers=Helpers(blobs=blobs))
+    assert "2 signed indices and evidence documents have the digests that the dossier names" in report.verified
+    assert not any("signed document" in line for line in report.absent)
+    (blobs / "sha256" / hexadecimal[:2] / hexadecimal).write_bytes(b"other")
+    with pytest.raises(DigestMismatch, match="holds other bytes than its name says"):
+        check(result, KEYS, helpers=Helpers(blobs=blobs))
+
+
+@pytest.mark.parametrize(
+    ("log", "message"),
+    [
+        (zstandard.compress(b"another log"), "it decompresses to"),
+        (b"not compressed", "not a Zstandard stream"),
+    ],
+)
+def test_attack_log_that_the_builder_did_not_write(tmp_path: Path, log: bytes, message: str) -> None:
+    """An attester that was handed another log than the builder reported is found out by the digest in the record."""
+    sample = dossier()
+    lying = replace(sample, files={**sample.files, "logs/build.log.zst": log})
+    with pytest.raises(UntrustedError, match=message):
+        check(publish(tmp_path, lying), KEYS)
+
+
+def test_attack_log_that_expands_without_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A compressed log is read within a bound."""
+    assert LOG_LIMIT_BYTES == 1024**3
+    monkeypatch.setattr("rebuilder.attest.check.LOG_LIMIT_BYTES", 1000)
+    sample = dossier()
+    bomb = replace(sample, files={**sample.files, "logs/build.log.zst": zstandard.compress(bytes(10_000_000))})
+    with pytest.raises(HostileInput, match="decompresses to more than"):
+        check(publish(tmp_path, bomb), KEYS)
+
+
+def test_withheld_artifacts_are_named(tmp_path: Path) -> None:
+    """A policy may withhold the two files of a difference: the check holds, and says what it could not see."""
+    sample = dossier({"sample": Verdict.DIFFERENT})
+    files = {path: data for path, data in sample.files.items() if not path.startswith("artifacts/")}
+    report = check(publish(tmp_path, replace(sample, files=files)), KEYS)
+    assert "artifacts/rebuilt/sample_1.0-1_amd64.deb: not published with this result" in report.absent
+    assert any("the files are not here" in note for note in report.not_checked)
+
+
+def test_the_builders_key_comes_from_the_signed_statement(published: Path) -> None:
+    """The builder's record is verified with the key that the attester signed for, which the record names."""
+    report = check(published, KEYS)
+    assert any(BUILDER.public_key.keyid in line for line in report.verified)
