@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import pwd
 import shutil
 import sys
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from rebuilder.world import process
 
 _GIB = 1024**3
 _OLDEST = (3, 11)
+_SUBORDINATES = Path("/etc/subuid")
 _MEMORY_INFO = Path("/proc/meminfo")
 _MAX_CLOCK_LAG = timedelta(days=1)
 
@@ -26,6 +28,7 @@ def examine_machine(settings: Settings, *, now: datetime, data: Path | None = No
     return (
         examine_python(sys.version_info[:2]),
         examine_cages(possible=process.can_cut_network()),
+        *(() if os.geteuid() == 0 else (examine_subordinates(pwd.getpwuid(os.geteuid()).pw_name, _SUBORDINATES),)),
         examine_memory(_available_memory(), settings.limits.memory_bytes),
         *_examine_disks(settings, data),
         examine_clock(now, _newest_known()),
@@ -51,9 +54,20 @@ def examine_cages(*, possible: bool) -> Finding:
         condition=Condition.OK if possible else Condition.MISSING,
         found="network namespaces can be made" if possible else "network namespaces are refused",
         purpose="programs that read hostile input run without network",
-        remedy=None
-        if possible
-        else "allow unprivileged user namespaces (kernel.unprivileged_userns_clone=1), or run as root",
+        remedy=None if possible else "allow unprivileged user namespaces to this user, or run as root",
+    )
+
+
+def examine_subordinates(user: str, table: Path) -> Finding:
+    """Look for a user's range of subordinate ids (subuid(5)): without root, a bootstrap gives files to owners in it."""
+    lines = table.read_text(errors="replace").splitlines() if table.is_file() else []
+    there = any(line.split(":")[0] in {user, str(os.geteuid())} for line in lines)
+    return Finding(
+        name="subordinate ids",
+        condition=Condition.OK if there else Condition.MISSING,
+        found=f"{user} has a range in {table}" if there else f"{user} has no range in {table}",
+        purpose="without root, base images are made in a user namespace",
+        remedy=None if there else f"sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 {user}",
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import tomllib
 from dataclasses import dataclass
 from enum import StrEnum
@@ -33,6 +34,8 @@ class Package:
     program: str | None = None
     file: str | None = None
     library: str | None = None
+    only_without_root: bool = False
+    """Whether root can do without it."""
 
     def __post_init__(self) -> None:
         shown = [thing for thing in (self.program, self.file, self.library) if thing]
@@ -50,10 +53,11 @@ class Package:
 
 
 def load_packages() -> tuple[Package, ...]:
-    """All packages of the list, in its order."""
+    """Load the packages that matter to this user, in the order of the list."""
     with LIST.open("rb") as stream:
         tables = tomllib.load(stream)["package"]
-    return tuple(Package(**{**entry, "need": Need(entry["need"])}) for entry in tables)
+    packages = (Package(**{**entry, "need": Need(entry["need"])}) for entry in tables)
+    return tuple(package for package in packages if not package.only_without_root or os.geteuid() != 0)
 
 
 def examine_packages(packages: tuple[Package, ...]) -> tuple[Finding, ...]:

@@ -34,6 +34,18 @@ def test_cages_are_required() -> None:
     assert "user namespaces" in (refused.remedy or "")
 
 
+def test_without_root_a_range_of_ids_is_needed(tmp_path: Path) -> None:
+    """A user whom subuid(5) gives no range cannot bootstrap an image: missing, with the command."""
+    table = tmp_path / "subuid"
+    assert machine.examine_subordinates("dev", table).condition is Condition.MISSING
+    table.write_text("other:100000:65536\n")
+    absent = machine.examine_subordinates("dev", table)
+    assert absent.condition is Condition.MISSING
+    assert "--add-subuids" in (absent.remedy or "")
+    table.write_text("dev:100000:65536\n")
+    assert machine.examine_subordinates("dev", table).condition is Condition.OK
+
+
 @pytest.mark.parametrize(
     ("available", "condition"), [(8 * GIB, Condition.OK), (2 * GIB, Condition.WARN), (None, Condition.WARN)]
 )
