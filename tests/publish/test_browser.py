@@ -7,10 +7,11 @@ what it measures. Chromium's own console says whether a policy was violated or a
 from __future__ import annotations
 
 import functools
-import html
 import json
-import re
+import os
+import queue
 import shutil
+import signal
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -37,7 +38,7 @@ FLAGS = (
     "--enable-logging=stderr",
 )
 
-HARNESS = """<!DOCTYPE html><meta charset="utf-8"><title>harness</title><body><pre id="found"></pre><script>
+HARNESS = """<!DOCTYPE html><meta charset="utf-8"><title>harness</title><body><script>
 const addresses = ADDRESSES;
 const measure = (address, width) => new Promise((done) => {
   const frame = document.createElement("iframe");
@@ -64,22 +65,32 @@ const measure = (address, width) => new Promise((done) => {
 (async () => {
   const found = [];
   for (const address of addresses) for (const width of [390, 1280]) found.push(await measure(address, width));
-  document.getElementById("found").textContent = JSON.stringify(found);
+  await fetch("/found", {method: "POST", body: JSON.stringify(found)});
 })();
 </script>"""
 
 
 class _Handler(SimpleHTTPRequestHandler):
+    """Serves the results, hands out the harness, takes what it found."""
+
     harness = b""
+    found: queue.Queue[list[dict[str, object]]] = queue.Queue()
 
     def do_GET(self) -> None:
-        if self.path == "/harness":
-            self.send_response(200)
-            self.send_header("Content-Type", "text/html; charset=utf-8")
-            self.end_headers()
-            self.wfile.write(self.harness)
-        else:
+        """Answer with the harness or a published file."""
+        if self.path != "/harness":
             super().do_GET()
+            return
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html; charset=utf-8")
+        self.end_headers()
+        self.wfile.write(self.harness)
+
+    def do_POST(self) -> None:
+        """Keep what the harness measured."""
+        self.found.put(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+        self.send_response(204)
+        self.end_headers()
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name is the base class's
         """Stay silent."""
@@ -98,15 +109,14 @@ def server(published: Path) -> Iterator[str]:
         thread.join()
 
 
-def _chromium(profile: Path, *arguments: str) -> tuple[str, list[str]]:
-    """Run Chromium to its end; what it printed, and what its console said."""
+def _command(profile: Path, *arguments: str) -> list[str]:
     program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     assert program, "chromium is needed to look at the pages: apt-get install chromium"
-    finished = subprocess.run(
-        [program, *FLAGS, f"--user-data-dir={profile}", *arguments], capture_output=True, timeout=120, check=True
-    )
-    console = [line for line in finished.stderr.decode("utf-8", "replace").splitlines() if "CONSOLE" in line]
-    return finished.stdout.decode("utf-8", "replace"), console
+    return [program, *FLAGS, f"--user-data-dir={profile}", *arguments]
+
+
+def _console(stderr: bytes) -> list[str]:
+    return [line for line in stderr.decode("utf-8", "replace").splitlines() if "CONSOLE" in line]
 
 
 Visit = tuple[list[dict[str, object]], list[str]]
@@ -114,10 +124,15 @@ Visit = tuple[list[dict[str, object]], list[str]]
 
 
 def _visit(server: str, profile: Path, *arguments: str) -> Visit:
-    output, console = _chromium(profile, *arguments, "--virtual-time-budget=120000", "--dump-dom", f"{server}/harness")
-    found = re.search(r'<pre id="found">(.+?)</pre>', output, re.DOTALL)
-    assert found, output[:500]
-    return json.loads(html.unescape(found[1])), console
+    """Open the harness and wait until it has reported."""
+    stderr = profile / "stderr"
+    command = _command(profile, *arguments, "--remote-debugging-port=0", f"{server}/harness")
+    with stderr.open("wb") as log, subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True) as process:
+        try:
+            found = _Handler.found.get(timeout=120)
+        finally:
+            os.killpg(process.pid, signal.SIGKILL)
+    return found, _console(stderr.read_bytes())
 
 
 @pytest.fixture(scope="module")
@@ -165,8 +180,7 @@ def test_pages_follow_the_preferred_scheme(server: str, light: Visit, tmp_path: 
 
 def test_pages_work_without_a_server(published: Path, tmp_path: Path) -> None:
     """Opened from disk, style and script are loaded and nothing is violated."""
-    output, console = _chromium(
-        tmp_path, "--virtual-time-budget=5000", "--dump-dom", (published / "index.html").as_uri()
-    )
-    assert console == []
-    assert "9 of 9 shown" in output
+    command = _command(tmp_path, "--virtual-time-budget=5000", "--dump-dom", (published / "index.html").as_uri())
+    finished = subprocess.run(command, capture_output=True, timeout=120, check=True)
+    assert _console(finished.stderr) == []
+    assert b"9 of 9 shown" in finished.stdout
