@@ -2,7 +2,7 @@
 
 The installer sees exactly the locked packages, in a local repository of verified bytes, and has no network. What would
 depend on the machine or the moment is removed in the end; every modification time is at most the lock's epoch. The
-image recipe (recipes/images/debian.toml) says what is written, answered and removed, and why.
+image recipe (recipes/images/debian.toml) says what is written and removed, and why.
 """
 
 from __future__ import annotations
@@ -119,9 +119,6 @@ def _finish_script(recipe: ImageRecipe) -> str:
     """Everything is quoted. The account is written as a line: useradd(8) is not there, and would note today's date."""
     user = recipe.user
     lines = ["set -eu", "umask 022", 'cd "$1"']
-    lines += [
-        f"printf '%s\\n' {shlex.quote(answer.line)} | chroot . debconf-set-selections" for answer in recipe.answers
-    ]
     account = f"{user.id}:{user.id}::/nonexistent:/bin/sh"
     lines += [
         f"printf '%s\\n' {shlex.quote(f'{user.name}:*:{account}')} >>etc/passwd",

@@ -13,6 +13,7 @@ from functools import cache
 from rebuilder.errors import DependencyUnavailable, EnvironmentUnavailable, ToolFailure
 from rebuilder.model.plan import ImageLock, Package
 from rebuilder.origins.debian import apt
+from rebuilder.origins.debian.index import IndexFile
 from rebuilder.origins.debian.recipe import ImageRecipe, load_image_recipe
 from rebuilder.origins.debian.view import SuiteView
 from rebuilder.world import process
@@ -21,16 +22,21 @@ _VERSION = re.compile(r"mmdebstrap ([0-9][0-9.]*)")
 
 
 def lock_image(
-    view: SuiteView, *, recipe: ImageRecipe | None = None, versions: Mapping[str, str] | None = None
+    view: SuiteView,
+    *,
+    recipe: ImageRecipe | None = None,
+    versions: Mapping[str, str] | None = None,
+    more: Sequence[IndexFile] = (),
 ) -> ImageLock:
     """Compute the packages of a suite's base image from verified indices, with this machine's apt, without network.
 
-    `versions` forces the versions of the packages it names, wherever one of them is needed. Raise
-    EnvironmentUnavailable with apt's own words when the set cannot be made.
+    `versions` forces the versions of the packages it names, wherever one of them is needed; `more` are verified indices
+    that list such versions besides the view's. Raise EnvironmentUnavailable with apt's own words when the set cannot be
+    made.
     """
     recipe = recipe or load_image_recipe()
     wanted = recipe.selections(view.suite)
-    indices = view.packages_files()
+    indices = (*view.packages_files(), *more)
     paths = [index.path for index in indices]
     try:
         choices = apt.ask_host(paths, wanted, architecture=view.architecture, versions=versions)
@@ -57,6 +63,12 @@ def settle(lock: ImageLock, previous: Sequence[ImageLock]) -> ImageLock:
         if _substance(earlier) == _substance(lock):
             return earlier
     return lock
+
+
+def is_listed(lock: ImageLock, view: SuiteView) -> bool:
+    """Whether the verified indices still name every package of a lock, with the same digest."""
+    listed = set(view.find_packages({package.name for package in lock.packages}))
+    return listed.issuperset(lock.packages)
 
 
 @cache

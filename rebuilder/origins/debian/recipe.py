@@ -52,14 +52,6 @@ class ImageFile:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """One line for debconf-set-selections."""
-
-    line: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Removal:
     """What is taken out of the image in the end."""
 
@@ -86,7 +78,6 @@ class ImageRecipe:
     packages: tuple[Selection, ...]
     links: tuple[Links, ...]
     files: tuple[ImageFile, ...]
-    answers: tuple[Answer, ...]
     removals: tuple[Removal, ...]
     user: User
 

@@ -1,8 +1,8 @@
 """A flat local apt repository of exactly chosen packages, for an installer that has no network.
 
-Layout (sources.list(5), "exact path"): `Packages` beside the .debs, each under its file name. The paragraphs are the packages' own
-control paragraphs, read from bytes whose digest was verified, so that a repository can be made of a lock alone, long
-after the index that the lock was made from is gone.
+Layout (sources.list(5), "exact path"): `Packages` beside the .debs, each under its file name. The paragraphs are the
+packages' own control paragraphs, read from bytes whose digest was verified, so that a repository can be made of a lock
+alone, long after the index that the lock was made from is gone.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from rebuilder.model.plan import Package
 from rebuilder.world.files import storage_errors
 
 _FIELD = re.compile(r"^([A-Za-z0-9-]+):[ \t]*(.*(?:\n[ \t].*)*)", re.MULTILINE)
+_FILE_NAME = re.compile(r"[A-Za-z0-9+._~:%@^=,-]+\.deb\Z")
 _KEPT = (
     "Package",
     "Source",
@@ -45,7 +46,10 @@ _KEPT = (
 def flat_files(packages: Iterable[Package], debs: Mapping[Digest, Path]) -> dict[str, bytes | Path]:
     """Name the files of a repository by relative path: the index as bytes, each .deb as the file it is copied from."""
     chosen = sorted(packages, key=lambda package: (package.name, package.version, package.architecture))
-    if len({package.filename for package in chosen} - {"Packages"}) != len(chosen):
+    for package in chosen:
+        if not _FILE_NAME.match(package.filename):
+            raise HostileInput(f"not the file name of a package: {package.filename[:80]!r}")
+    if len({package.filename for package in chosen}) != len(chosen):
         raise HostileInput("two packages of one repository have the same file name")
     contents: dict[str, bytes | Path] = {package.filename: debs[package.digest] for package in chosen}
     contents["Packages"] = b"\n".join(_paragraph(package, debs[package.digest]) for package in chosen)
