@@ -1,0 +1,94 @@
+"""Finding what `rebuilder image` speaks about: a lock file, a digest, or a suite as it is now."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+
+from rebuilder.build.container import Engine
+from rebuilder.config import Settings
+from rebuilder.errors import UnknownTarget, UsageError
+from rebuilder.model.codec import parse, render
+from rebuilder.model.digest import Digest
+from rebuilder.model.plan import ImageLock
+from rebuilder.origins.debian.base_images import Again
+from rebuilder.origins.debian.origin import DebianOrigin
+from rebuilder.progress import Progress
+from rebuilder.store.blobs import LocalBlobs
+from rebuilder.world.files import read
+from rebuilder.world.http import HttpFetcher
+
+_LOCK_LIMIT_BYTES = 8 * 1024**2
+_DIGEST = re.compile(r"(?:sha256:)?([0-9a-f]{12,64})\Z")
+
+
+class Images:
+    """The base images of this machine, by what a person calls them."""
+
+    def __init__(self, settings: Settings, progress: Progress) -> None:
+        blobs = LocalBlobs(settings.cache / "blobs")
+        self._origin = DebianOrigin(settings, HttpFetcher(), blobs, progress)
+
+    def find(self, what: str) -> ImageLock:
+        """Return the lock that `what` names; a suite is locked as it is now."""
+        if Path(what).is_file():
+            return parse(read(Path(what), limit_bytes=_LOCK_LIMIT_BYTES), ImageLock)
+        if match := _DIGEST.match(what):
+            return self._by_digest(match[1])
+        if "/" in what:
+            raise UnknownTarget(f"{what}: no such file")
+        return self._origin.images.lock(self._origin.archive.view(what, datetime.now(UTC)), target=what)
+
+    def ensure(self, lock: ImageLock, engine: Engine) -> Digest:
+        """Return the image's id; it is in the engine afterwards."""
+        return self._origin.images.ensure(lock, engine, target=lock.suite)
+
+    def again(self, lock: ImageLock, expected: str | None) -> Again:
+        """Make it once more and compare with the id given, else with the one that was made here."""
+        return self._origin.images.again(lock, self._expected(lock, expected), target=lock.suite)
+
+    def entries(self, engine: Engine) -> list[dict[str, object]]:
+        """Describe each lock that is remembered, with its image."""
+        made = {each.lock: each.image for each in self._origin.images.made()}
+        found: list[dict[str, object]] = []
+        for lock in self._origin.images.locks():
+            digest = Digest.of(render(lock))
+            image = made.get(digest)
+            found.append(
+                {
+                    "suite": lock.suite,
+                    "architecture": lock.architecture,
+                    "lock": str(digest),
+                    "packages": len(lock.packages),
+                    "epoch": lock.epoch,
+                    "image": str(image) if image else None,
+                    "loaded": image is not None and engine.image(image) is not None,
+                }
+            )
+        return found
+
+    def _by_digest(self, start: str) -> ImageLock:
+        made = {each.lock.hex: each.image.hex for each in self._origin.images.made()}
+        for lock in self._origin.images.locks():
+            digest = Digest.of(render(lock)).hex
+            if digest.startswith(start) or made.get(digest, "").startswith(start):
+                return lock
+        raise UnknownTarget(f"no lock or image {start[:12]} was made here", hint="`rebuilder image list` shows them")
+
+    def _expected(self, lock: ImageLock, given: str | None) -> Digest:
+        if given is not None:
+            try:
+                return Digest(given.removeprefix("sha256:"))
+            except ValueError as error:
+                raise UsageError(
+                    f"not an image id: {given[:80]!r}", hint="sha256: and 64 hexadecimal digits"
+                ) from error
+        digest = Digest.of(render(lock))
+        for each in self._origin.images.made():
+            if each.lock == digest:
+                return each.image
+        raise UnknownTarget(
+            f"the image of lock {digest.short} was not made here yet",
+            hint="`rebuilder image build`, or give --image ID",
+        )
