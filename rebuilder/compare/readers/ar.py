@@ -36,9 +36,8 @@ def read_ar(extent: Extent, workspace: Workspace) -> Archive:
         offset += _HEADER + size
         padding = extent.read(offset, 1) if size % 2 and offset < extent.size else b"\n"
         offset += size % 2
-        members.append(
-            Member(name=name, type=MemberType.FILE, attributes=_attributes(header, padding), content=content)
-        )
+        attributes = _attributes(header, _style(header, name, padding))
+        members.append(Member(name=name, type=MemberType.FILE, attributes=attributes, content=content))
     if not members:
         raise HostileInput("an ar archive without members")
     kind = ArchiveKind.DEB if members[0].name == "debian-binary" else ArchiveKind.AR
@@ -77,7 +76,13 @@ def _from_table(table: bytes, offset: int, limit: int) -> bytes:
     return table[offset:end].removesuffix(b"/")
 
 
-def _attributes(header: bytes, padding: bytes) -> Attributes:
+def _style(header: bytes, name: str, padding: bytes) -> str:
+    """Tell what is lost when a name and its padding are read: empty for a short name as dpkg-deb writes it."""
+    raw = text_of(header[:16].rstrip(b" "))
+    return ("" if raw == name else f"name {raw}") + ("" if padding == b"\n" else f" padding {padding.hex()}")
+
+
+def _attributes(header: bytes, style: str) -> Attributes:
     fields = (
         (Attribute.MTIME, header[16:28], _DECIMAL),
         (Attribute.OWNER, header[28:34], _DECIMAL),
@@ -88,4 +93,4 @@ def _attributes(header: bytes, padding: bytes) -> Attributes:
         if not pattern.match(value):
             raise HostileInput(f"an ar member's {key} is not a number: {value!r}")
     plain = tuple((str(key), value.strip().decode("ascii")) for key, value, _ in fields)
-    return (*plain, (Attribute.ENCODING, "" if padding == b"\n" else f"padding {padding.hex()}"))
+    return (*plain, (Attribute.ENCODING, style))

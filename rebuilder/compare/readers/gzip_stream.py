@@ -16,19 +16,16 @@ _HEADER_LIMIT = 128 * 1024
 
 def unpack_gzip(extent: Extent, notes: list[tuple[str, str]]) -> Iterator[bytes]:
     """Yield the content; append what the headers say to `notes`."""
-    offset = 0
-    for ordinal in range(_STREAMS + 1):
-        if ordinal == _STREAMS:
+    offset = members = 0
+    while not members or extent.part(offset, extent.size - offset).head(2) == MAGIC:
+        if members == _STREAMS:
             raise HostileInput(f"more than {_STREAMS} gzip members in one file")
-        if ordinal and extent.part(offset, extent.size - offset).head(2) != MAGIC:
-            break
         length, described = _header(extent.part(offset, extent.size - offset).head(_HEADER_LIMIT))
-        if ordinal < 4:
+        if members < 4:
             notes += described
         offset = yield from _member(extent, offset + length)
-        if offset == extent.size:
-            break
-    notes.append((Attribute.PACKING, f"{ordinal + 1} members"))
+        members += 1
+    notes.append((Attribute.PACKING, f"{members} members"))
     rest = extent.part(offset, extent.size - offset)
     if rest.size:
         notes.append((Attribute.EXTRA, f"{rest.size} bytes behind the end, {rest.digest()}"))

@@ -27,6 +27,7 @@ _TYPES = {
     b"6": MemberType.FIFO,
 }
 _ZERO = bytes(BLOCK)
+_RECORD = 20 * BLOCK
 
 
 @dataclass(slots=True, kw_only=True)
@@ -180,4 +181,5 @@ def _ending(extent: Extent, offset: int) -> Attributes:
     tail = extent.part(offset, extent.size - offset)
     if any(block.strip(b"\0") for block in tail.blocks()):
         return ((Attribute.EXTRA, f"{tail.size} bytes behind the end, {tail.digest()}"),)
-    return ((Attribute.EXTRA, f"{tail.size} zero bytes at the end"),)
+    in_records = extent.size % _RECORD == 0 and 2 * BLOCK <= tail.size < _RECORD + 2 * BLOCK
+    return ((Attribute.EXTRA, "zeros to the end of a record" if in_records else f"{tail.size} zero bytes at the end"),)

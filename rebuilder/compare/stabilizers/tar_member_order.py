@@ -1,0 +1,21 @@
+"""`tar-member-order`: the order of members in control.tar and data.tar, where unpacking gives the same in any order.
+
+Not where a name occurs twice, where there are hard links, or where a member lies below one that is a link.
+"""
+
+from __future__ import annotations
+
+from rebuilder.compare.differences import Difference, OrderDiffers, Place
+from rebuilder.compare.stabilizers.removal import Removal
+from rebuilder.model.comparison import Stabilizer
+
+
+def _removes(difference: Difference) -> bool:
+    match difference:
+        case OrderDiffers(place=Place.CONTROL | Place.DATA, matters=False):
+            return True
+        case _:
+            return False
+
+
+TAR_MEMBER_ORDER = Removal(stabilizer=Stabilizer(name="tar-member-order", version=1), removes=_removes)
