@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from rebuilder.config import Archive, load_settings, recipes_dir
+from rebuilder.config import Archive, Settings, load_settings, recipes_dir
 from rebuilder.errors import ConfigurationError
+from rebuilder.model import table
 
 
 @pytest.fixture(autouse=True)
@@ -187,3 +190,35 @@ def test_an_option_is_checked_like_a_key() -> None:
 def test_recipes_are_found_from_the_checkout() -> None:
     """The data directory is named `recipes` beside the package, or `_recipes` inside an installed one."""
     assert recipes_dir().name in {"recipes", "_recipes"}
+
+
+_ROOT = Path(__file__).resolve().parent.parent
+
+
+def test_the_documentation_names_every_key_and_no_other() -> None:
+    """docs/CONFIGURATION.md is as long as the settings are."""
+    text = (_ROOT / "docs" / "CONFIGURATION.md").read_text()
+    documented = set(re.findall(r"^\| `([a-z_.]+)` \|", text, re.MULTILINE))
+    archive = {key.path for key in table.keys(Archive)}
+    assert documented == {key.path for key in table.keys(Settings)} | archive
+
+
+def test_documented_defaults_are_the_defaults() -> None:
+    """A default that is written as TOML in the documentation gives the setting without a file."""
+    text = (_ROOT / "docs" / "CONFIGURATION.md").read_text()
+    rows = re.findall(r"^\| `([a-z_]+(?:\.[a-z_]+)?)` \| `([^`]+)` \|", text, re.MULTILINE)
+    written = [
+        f"{key} = {value}"
+        for key, value in rows
+        if (value[0] in '"0123456789tf' and "." in key) or key in {"jobs", "cache_budget"}
+    ]
+    path = Path("documented.toml")
+    path.write_text("\n".join(written))
+    assert len(written) > 15
+    assert load_settings(path, environment={}) == load_settings(environment={})
+
+
+def test_the_example_is_a_file_that_can_be_used(tmp_path: Path) -> None:
+    """And it changes nothing but where relative results are."""
+    example = load_settings(_ROOT / "rebuilder.toml.example", environment={})
+    assert replace(example, results=tmp_path) == replace(load_settings(environment={}), results=tmp_path)
