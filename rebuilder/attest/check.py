@@ -14,7 +14,7 @@ import zstandard
 
 from rebuilder.attest.check_report import CheckReport, Helpers
 from rebuilder.attest.context import Context, rebuild_id
-from rebuilder.attest.derive import derive
+from rebuilder.attest.derive import places
 from rebuilder.attest.evidence_files import (
     BUILD_LOG,
     BUILDER_RECORD,
@@ -62,8 +62,7 @@ def check(result: Path, keys: Sequence[PublicKey], *, helpers: Helpers | None = 
     given = helpers or Helpers()
     dossier = parse_dossier(read_document(result, DOSSIER))
     context = load_context(result, dossier, keys)
-    expected = derive(dossier, context)
-    payloads = load_payloads(result, expected, attester_key(context, keys))
+    payloads = load_payloads(result, places(dossier, context), attester_key(context, keys))
     attached = {name: read_document(result, name) for name in _ATTACHED if (result / name).exists()}
     verify_rebuild_documents(dossier, context, attached, payloads)
     _evidence(result, dossier, context)

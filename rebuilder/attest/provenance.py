@@ -13,6 +13,7 @@ from rebuilder.attest.describe import describe, digest_set, purl, resource, stat
 from rebuilder.attest.verdict import predicate_type
 from rebuilder.model.comparison import ArtifactComparison
 from rebuilder.model.digest import Digest
+from rebuilder.model.dossier import Dossier
 from rebuilder.model.plan import Plan
 from rebuilder.model.rebuild import Rebuild
 from rebuilder.model.verdict import Verdict
@@ -21,6 +22,16 @@ PROVENANCE = "https://slsa.dev/provenance/v1"
 SUMMARY = "https://slsa.dev/verification_summary/v1"
 BUILD_TYPE = "urn:rebuilder:build:container:v1"
 SLSA_VERSION = "1.1"
+
+
+def has_provenance(dossier: Dossier, comparison: ArtifactComparison) -> bool:
+    """Whether there is a build of this artifact to describe."""
+    return dossier.plan is not None and dossier.rebuild is not None and comparison.rebuilt is not None
+
+
+def has_summary(comparison: ArtifactComparison) -> bool:
+    """Whether there is a published file to summarise a verification of."""
+    return comparison.reference is not None
 
 
 def provenance_statement(case: Case, comparison: ArtifactComparison) -> bytes | None:

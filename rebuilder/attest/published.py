@@ -8,7 +8,7 @@ from typing import Any
 
 from rebuilder.attest import envelope
 from rebuilder.attest.context import Context, Document
-from rebuilder.attest.derive import Form, Unsigned, verdict_path
+from rebuilder.attest.derive import Form, Place, verdict_path
 from rebuilder.attest.keys import PublicKey
 from rebuilder.attest.link import verify_metablock
 from rebuilder.errors import HostileInput, SignatureRefused
@@ -51,15 +51,14 @@ def load_context(result: Path, dossier: Dossier, keys: Sequence[PublicKey]) -> C
     return whole.pop()
 
 
-def load_payloads(result: Path, expected: Sequence[Unsigned], key: PublicKey) -> dict[str, bytes]:
+def load_payloads(result: Path, expected: Sequence[Place], key: PublicKey) -> dict[str, bytes]:
     """Return the signed payload of each expected document; raise if one is missing or not signed by `key`."""
     payloads = {}
-    for document in expected:
-        data = read_document(result, document.path)
-        if document.form is Form.METABLOCK:
-            payloads[document.path] = verify_metablock(data, key)
-        else:
-            payloads[document.path] = verify_dsse(data, (key,))
+    for place in expected:
+        data = read_document(result, place.path)
+        payloads[place.path] = (
+            verify_metablock(data, key) if place.form is Form.METABLOCK else verify_dsse(data, (key,))
+        )
     return payloads
 
 

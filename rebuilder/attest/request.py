@@ -58,7 +58,7 @@ def write_request(directory: Path, result: Path, dossier: Dossier, context: Cont
         if (result / name).is_file():
             write_document(directory / name, read(result / name, limit_bytes=DOCUMENT_LIMIT_BYTES))
     for document in derive(dossier, context):
-        write_document(directory / UNSIGNED / document.path, document.payload)
+        write_document(directory / UNSIGNED / document.place.path, document.payload)
     write_document(directory / DOSSIER, render(dossier))
     write_document(directory / CONTEXT, render(context))
 

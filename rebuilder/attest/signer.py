@@ -11,13 +11,13 @@ from pathlib import Path
 
 from rebuilder.attest import envelope
 from rebuilder.attest.context import rebuild_id
-from rebuilder.attest.derive import Form, derive
+from rebuilder.attest.derive import Form, places
 from rebuilder.attest.journal import Journal
 from rebuilder.attest.keys import PublicKey
 from rebuilder.attest.link import sign_metablock
 from rebuilder.attest.request import SIGNED, Request, load_request, write_document
 from rebuilder.attest.signing import Signer
-from rebuilder.attest.verify_request import verify_rebuild_documents
+from rebuilder.attest.verify_request import VERDICT_NAME, verify_rebuild_documents, verify_schema
 from rebuilder.errors import SignatureRefused
 
 
@@ -25,13 +25,16 @@ def sign_request(directory: Path, *, signer: Signer, builders: Sequence[PublicKe
     """Check a signing request, sign it, and write the signed documents under `signed/`; return their paths.
 
     1. The request is for this attestation key, and the builder is one of the enrolled ones (`builders`).
-    2. Records, plan, evidence files, verdicts, payloads and schema hold (`verify_rebuild_documents`).
+    2. Records, plan, evidence files, verdicts and payloads hold (`verify_rebuild_documents`), and the schema does.
     3. Payloads are journalled, then signed; the same request again gives the same documents, another one is refused.
     """
     request = load_request(directory)
     _verify_parties(request, signer.public_key, builders)
     verify_rebuild_documents(request.dossier, request.context, request.attached, request.unsigned)
-    forms = {document.path: document.form for document in derive(request.dossier, request.context)}
+    for path, payload in request.unsigned.items():
+        if path.endswith(VERDICT_NAME):
+            verify_schema(payload, path)
+    forms = {place.path: place.form for place in places(request.dossier, request.context)}
 
     def sign(path: str, payload: bytes) -> bytes:
         if forms[path] is Form.METABLOCK:

@@ -33,7 +33,7 @@ def payloads(value: Dossier, *, accepts_equivalent: bool = False) -> dict[str, b
     context = make_context(
         ATTESTER.public_key, BUILDER.public_key, ordinal=0, accepts_equivalent=accepts_equivalent, documents=()
     )
-    return {document.path: document.payload for document in derive(value, context)}
+    return {document.place.path: document.payload for document in derive(value, context)}
 
 
 def statement(name: str, kind: str, *, accepts_equivalent: bool = False) -> dict[str, Any]:
