@@ -145,7 +145,7 @@ class FrozenArchive:
     # Using it.
 
     def settings(self, home: Path, *, address: str | None = None, **policy: Any) -> Settings:
-        """Make settings that know this archive alone, below `address` (its directory by default), with state in `home`."""
+        """Make settings that know this archive alone, at `address` (its directory by default), with state in `home`."""
         base = address or self.root.as_uri()
         archives = (
             Archive(label=MAIN, uri=f"{base}/{MAIN}", suites=("*",), keyrings=(self.keyring,)),
