@@ -11,45 +11,49 @@ from pathlib import Path, PurePosixPath
 from rebuilder.errors import EngineFailure, RebuilderError
 from rebuilder.world.files import storage_errors
 
+Entry = bytes | Path | None
+"""Content of a file, a file of this machine, or None for a directory."""
 _BLOCK = 1024 * 1024
 _DRAIN_S = 30
 _EPOCH = 315532800
 """1980-01-01: the time of every file and directory that we put into a container."""
 
 
-def pack(files: Mapping[str, bytes | Path], *, owner: int = 0) -> Iterator[bytes]:
-    """Make a tar stream of files by relative path, sorted, mode 0644, with their directories (0755), owned by `owner`.
+def pack(entries: Mapping[str, Entry], *, directory_owner: int = 0) -> Iterator[bytes]:
+    """Make a tar stream of entries by relative path: files 0644 of root, directories 0755.
 
-    A name must be relative and plain (ValueError): it is ours, not an input's.
+    An entry that is None is a directory that belongs to `directory_owner`. The directories above an entry come by
+    themselves and are root's. A name must be relative and plain (ValueError): it is ours, not an input's.
     """
-    for directory in _directories(files):
-        yield header(directory, 0, owner, tarfile.DIRTYPE)
-    for name in sorted(files):
-        content = files[name]
+    own = {name for name, content in entries.items() if content is None}
+    for directory in sorted(own | _parents(entries)):
+        yield header(directory, 0, directory_owner if directory in own else 0, tarfile.DIRTYPE)
+    for name in sorted(entries.keys() - own):
+        content = entries[name]
         if isinstance(content, bytes):
-            yield header(name, len(content), owner)
+            yield header(name, len(content))
             yield content + padding(len(content))
-        else:
+        elif content is not None:
             with storage_errors(content):
-                yield from _file(name, content, owner)
+                yield from _file(name, content)
     yield b"\0" * 1024
 
 
-def _directories(files: Mapping[str, bytes | Path]) -> list[str]:
+def _parents(entries: Mapping[str, Entry]) -> set[str]:
     found: set[str] = set()
-    for name in files:
+    for name in entries:
         path = PurePosixPath(name)
         if path.is_absolute() or ".." in path.parts or str(path) != name:
             raise ValueError(f"not a plain relative path: {name[:80]!r}")
         found.update(str(parent) for parent in path.parents if str(parent) != ".")
-    return sorted(found)
+    return found
 
 
-def _file(name: str, path: Path, owner: int) -> Iterator[bytes]:
+def _file(name: str, path: Path) -> Iterator[bytes]:
     with path.open("rb") as stream:
         size = stream.seek(0, io.SEEK_END)
         stream.seek(0)
-        yield header(name, size, owner)
+        yield header(name, size)
         left = size
         while left:
             block = stream.read(min(_BLOCK, left))

@@ -1,10 +1,10 @@
 """The digest of a prepared environment's tree: what was really there, not what an image's name says.
 
 Input is the engine's export of a created, never started container: a tar stream. What an engine puts into every
-container (`/.dockerenv`, `/etc/hosts`, `/dev/console`, …) is left out, and so are the times of the directories that
-this touches. Everything else counts: paths, types, modes, owners, times, link targets, device numbers, extended
-attributes (file capabilities) and contents. Tarfile would take four times as long, beside a build that wants the
-processor, so the headers (POSIX.1-2001 pax, GNU long names) are read here.
+container (`/.dockerenv`, `/etc/hosts`, the init process, mount points) is left out, and so are the times of the
+directories that this touches. Everything else counts: paths, types, modes, owners, times, link targets, device numbers,
+extended attributes (file capabilities) and contents. Tarfile would take four times as long, beside a build that wants
+the processor, so the headers (POSIX.1-2001 pax, GNU long names) are read here.
 
 Format of the hashed bytes: one line an entry, in bytewise order of path: a JSON array (ASCII, no spaces) and a newline:
 `[path, type, mode, uid, gid, mtime, link, major, minor, [[attribute, value], …], sha256 of the content or ""]`.
@@ -27,6 +27,9 @@ _ENGINE_MADE = frozenset(
     {
         ".dockerenv",
         "run/.containerenv",
+        "run/podman-init",
+        "usr/sbin/docker-init",
+        "input",
         "dev/console",
         "dev/pts",
         "dev/shm",

@@ -1,0 +1,75 @@
+"""How much a build has written, asked from inside its container: there is no quota to rely on.
+
+Docker has disk quotas only on xfs with pquota, and an engine may be on another machine, so `du` and `df` run in the
+container. Where they cannot (no processes left, container just ended) nothing is known, and the next poll asks again.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from contextlib import suppress
+from types import TracebackType
+from typing import Self
+
+from rebuilder.build.container import Container, Finished
+from rebuilder.errors import EngineFailure
+
+_PAUSE_S = 2.0
+_SHARE = 20
+"""A poll that took a second is followed by a pause of so many."""
+_RESERVE_BYTES = 512 * 1024**2
+_RESERVE_FILES = 10_000
+
+
+class Gauge:
+    """Polls in a thread while the context lasts; `excess` says why the build must end."""
+
+    def __init__(self, container: Container, paths: tuple[str, ...], *, limit_bytes: int) -> None:
+        self._container = container
+        self._paths = paths
+        self._limit_bytes = limit_bytes
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="gauge", daemon=True)
+        self.excess: str | None = None
+        """One clause for a reader; None while all is well."""
+        self.written_bytes = 0
+
+    def __enter__(self) -> Self:
+        """Start."""
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Stop; a poll that is under way ends with the container."""
+        self._stop.set()
+
+    def _run(self) -> None:
+        pause = _PAUSE_S
+        while not self._stop.wait(pause) and self.excess is None:
+            started = time.monotonic()
+            with suppress(EngineFailure):  # the container or the engine has ended: whoever waits will see which
+                self._poll()
+            pause = max(_PAUSE_S, _SHARE * (time.monotonic() - started))
+
+    def _poll(self) -> None:
+        self.written_bytes = sum(_column(self._ask("du", "-sk"), 0)) * 1024
+        if self.written_bytes > self._limit_bytes:
+            self.excess = f"it wrote {self.written_bytes} bytes, more than the {self._limit_bytes} allowed"
+        free = _column(self._ask("df", "-Pk"), 3)
+        if free and min(free) * 1024 < _RESERVE_BYTES:
+            self.excess = f"the engine's disk has only {min(free) * 1024} bytes left"
+        files = _column(self._ask("df", "-Pi"), 3)
+        if files and 0 < min(files) < _RESERVE_FILES:
+            self.excess = f"the engine's disk has only {min(files)} files left"
+
+    def _ask(self, *command: str) -> Finished:
+        return self._container.execute((*command, *self._paths), user="0:0")
+
+
+def _column(finished: Finished, number: int) -> list[int]:
+    """Numbers in one column of a table, heading and notices left out."""
+    rows = (line.split() for line in finished.output.decode("ascii", "replace").splitlines())
+    return [int(row[number]) for row in rows if len(row) > number and row[number].isdigit()]

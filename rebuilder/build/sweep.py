@@ -1,0 +1,89 @@
+"""What killed runs left behind: containers, volumes, images of environments that nobody recorded, scratch directories.
+
+A thing is removed when its labels name an owner that is certainly dead (see `Owner.is_alive`), or one that this machine
+cannot judge and that is older than any build may be. What a living run owns is never touched, nor anything that does
+not carry our label.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from rebuilder.build.cache import PreparedIndex
+from rebuilder.build.container import Engine
+from rebuilder.build.installation import PREPARED_LABEL
+from rebuilder.build.owner import Owner
+from rebuilder.errors import EngineFailure
+
+FOREIGN_AGE = timedelta(days=2)
+"""How long a thing of another machine's, or without a readable owner, is left alone."""
+_SCRATCH_PREFIX = "rebuilder-"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Swept:
+    """How much was removed."""
+
+    containers: int = 0
+    volumes: int = 0
+    images: int = 0
+    directories: int = 0
+
+
+def sweep(engine: Engine, index: PreparedIndex, *, foreign_age: timedelta = FOREIGN_AGE) -> Swept:
+    """Remove what dead runs left; raise EngineFailure when the engine does not answer."""
+    found = engine.leftovers()
+    dead = [leftover for leftover in found if is_abandoned(leftover.labels, foreign_age)]
+    containers = [leftover for leftover in dead if leftover.kind == "container"]
+    volumes = [leftover for leftover in dead if leftover.kind == "volume"]
+    for leftover in (*containers, *volumes):  # a volume can go once no container mounts it
+        engine.remove(leftover)
+    return Swept(
+        containers=len(containers),
+        volumes=len(volumes),
+        images=_sweep_images(engine, index, foreign_age),
+        directories=_sweep_scratch(Path(tempfile.gettempdir()), foreign_age),
+    )
+
+
+def is_abandoned(labels: Mapping[str, str], foreign_age: timedelta) -> bool:
+    """Judge by labels whether nobody will come back for the thing."""
+    owner = Owner.of(labels)
+    if owner is None:
+        return False
+    alive = owner.is_alive()
+    if alive is None:
+        return time.time() - owner.made > foreign_age.total_seconds()
+    return not alive
+
+
+def _sweep_images(engine: Engine, index: PreparedIndex, foreign_age: timedelta) -> int:
+    kept = {record.image for record in index.records()}
+    removed = 0
+    for image in engine.images():
+        if PREPARED_LABEL not in image.labels or image.image in kept:
+            continue
+        if is_abandoned(image.labels, foreign_age):
+            with suppress(EngineFailure):  # another environment was prepared from it
+                engine.remove_image(image.image)
+                removed += 1
+    return removed
+
+
+def _sweep_scratch(root: Path, foreign_age: timedelta) -> int:
+    removed = 0
+    for path in root.glob(f"{_SCRATCH_PREFIX}*"):
+        with suppress(OSError):
+            if path.is_symlink() or not path.is_dir():
+                continue
+            if time.time() - path.stat().st_mtime > foreign_age.total_seconds():
+                shutil.rmtree(path, ignore_errors=True)
+                removed += 1
+    return removed
