@@ -7,16 +7,23 @@ from pathlib import Path, PurePosixPath
 
 from rebuilder.attest.check_report import Helpers
 from rebuilder.config import Settings
+from rebuilder.origins.debian.recheck import reauthenticate
 from rebuilder.publish import pages, scan
 from rebuilder.publish.summary import summarize
 
 
-def helpers_for(directory: Path, settings: Settings) -> Helpers:  # noqa: ARG001 - origins will need the settings
+def helpers_for(directory: Path, settings: Settings) -> Helpers:
     """Give what can be used for this result; one outside of a results tree is re-checked by its documents alone."""
     root = root_of(directory)
     if root is None:
         return Helpers()
-    return Helpers(rerender=lambda path: _rendered(root, path), blobs=root / "blobs")
+    blobs = root / "blobs"
+    keyrings = _keyrings(settings)
+    return Helpers(
+        rerender=lambda path: _rendered(root, path),
+        reauthenticate=(lambda dossier: reauthenticate(dossier, blobs, keyrings)) if keyrings else None,
+        blobs=blobs,
+    )
 
 
 def root_of(directory: Path) -> Path | None:
@@ -26,6 +33,13 @@ def root_of(directory: Path) -> Path | None:
         return None
     root = whole.parents[scan.RESULT_DEPTH - 1]
     return root if (root / "blobs").is_dir() or (root / "index.json").is_file() else None
+
+
+def _keyrings(settings: Settings) -> tuple[Path, ...]:
+    """Name the reader's own certificates for signed archives; none on a machine that has no such keyring."""
+    named = [path for archive in settings.debian.archives for path in archive.keyrings]
+    every = (settings.debian.archive_keyring, *named)
+    return tuple(path for path in dict.fromkeys(every) if path.is_file())
 
 
 def _rendered(root: Path, directory: Path) -> Mapping[str, bytes]:
