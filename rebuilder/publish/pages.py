@@ -27,6 +27,7 @@ def result_page(root: Path, result: scan.Result, newest: Summary) -> bytes:
     """Return the page of one result; `newest` is the newest of the same package, version and architecture."""
     dossier = result.dossier
     log = root / result.path / "logs" / "build.log.zst"
+    control_log = log.with_name("control.log.zst")
     return render(
         "result.html.j2",
         root=to_root(result.path),
@@ -48,6 +49,7 @@ def result_page(root: Path, result: scan.Result, newest: Summary) -> bytes:
         replay_command=views.replay_command(result),
         in_toto_commands=views.in_toto_commands(root, result),
         log_tail=logs.tail(log) if log.is_file() else None,
+        control_log=control_log.is_file(),
     )
 
 

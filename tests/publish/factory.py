@@ -345,6 +345,9 @@ def publication(of: Dossier, *, ordinal: int = 0, blobs: LocalBlobs | None = Non
     documents: dict[str, Document] = {"builder.dsse.json": envelope("rebuild")}
     log = "".join(f"[{line:>4}/400] Building C object CMakeFiles/cjson.dir/cJSON.c.o\n" for line in range(400))
     documents["logs/build.log.zst"] = zstandard.ZstdCompressor().compress(f"{log}<script>\n\x1b[31mred\n".encode())
+    if of.control:
+        documents["control.dsse.json"] = envelope("control")
+        documents["logs/control.log.zst"] = documents["logs/build.log.zst"]
     for item in of.comparison.artifacts:
         name = item.filename
         for kind in ("verdict", "slsa-provenance", "slsa-vsa"):
