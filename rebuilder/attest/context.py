@@ -13,8 +13,8 @@ from rebuilder.model.digest import Digest
 from rebuilder.model.dossier import Dossier
 
 _KEYID = re.compile(r"[0-9a-f]{64}\Z")
-_PART = re.compile(r"[!-.0-\[\]-~]{1,200}\Z")
-"""Printable ASCII without space, slash and backslash."""
+_PART = re.compile(r"[A-Za-z0-9+~._-]{1,200}\Z")
+"""Characters that stand for themselves in file names and addresses alike (RFC 3986, and `+`)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
@@ -110,7 +110,7 @@ def open_case(dossier: Dossier, context: Context) -> Case:
 
 
 def verify_path(path: str) -> None:
-    """Raise HostileInput unless a document's path is relative, plain and printable ASCII, without any trick."""
+    """Raise HostileInput unless a path is relative and made of letters, digits and `+~._-` alone."""
     parts = path.split("/")
     if len(parts) > 8 or any(not _PART.match(part) or part in {".", ".."} for part in parts):
         raise HostileInput(f"not a plain relative path: {path[:80]!r}")

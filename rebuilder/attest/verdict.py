@@ -67,6 +67,8 @@ def not_checked(dossier: Dossier, comparison: ArtifactComparison) -> list[str]:
         notes.append("whether the published artifact was built in this environment: it is inferred")
     for piece in _evidence(dossier, comparison):
         notes += [f"{piece.scheme}, {piece.subject}: {note}" for note in piece.not_checked]
+    if comparison.findings_omitted:
+        notes.append(f"{comparison.findings_omitted} differences beyond those that are listed")
     notes += comparison.report_notes
     return list(dict.fromkeys(notes))
 

@@ -38,6 +38,13 @@ CONTROL_LOG = b"dpkg-buildpackage: info: once more\n"
 REFERENCE = b"the published bytes of "
 REBUILT = b"the rebuilt bytes of "
 BUILDINFO = b"Format: 1.0\nSource: sample\n"
+ALL = {
+    "sample": Verdict.REPRODUCED,
+    "alike": Verdict.EQUIVALENT,
+    "unknown": Verdict.UNDECIDED,
+    "differs": Verdict.DIFFERENT,
+}
+"""One artifact of each verdict, by package name."""
 STABILIZER = Stabilizer(name="elf-build-id", version=1)
 
 
@@ -341,6 +348,11 @@ def publish(root: Path, sample: Sample) -> Path:
     collect_signed(staged.request, staged.result)
     (staged.result / "index.html").write_text("<!doctype html><title>derived</title>")
     return staged.result.rename(root / rebuild_id(sample.dossier, staged.context))
+
+
+def files_of(result: Path) -> list[str]:
+    """Paths of all files of a result."""
+    return sorted(str(path.relative_to(result)) for path in result.rglob("*") if path.is_file())
 
 
 def write_files(directory: Path, files: Mapping[str, bytes]) -> None:

@@ -18,14 +18,7 @@ from rebuilder.model.codec import render
 from rebuilder.model.digest import Digest
 from rebuilder.model.dossier import Dossier
 from rebuilder.model.verdict import Verdict
-from tests.attest.factory import ATTESTER, BUILDER, dossier, reference_bytes, refused
-
-ALL = {
-    "sample": Verdict.REPRODUCED,
-    "alike": Verdict.EQUIVALENT,
-    "unknown": Verdict.UNDECIDED,
-    "differs": Verdict.DIFFERENT,
-}
+from tests.attest.factory import ALL, ATTESTER, BUILDER, dossier, reference_bytes, refused
 
 
 def payloads(value: Dossier, *, accepts_equivalent: bool = False) -> dict[str, bytes]:
