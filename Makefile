@@ -1,6 +1,6 @@
 # The front door. `make` alone explains itself; every target does the set-up that it needs.
 .DEFAULT_GOAL := help
-.PHONY: help setup lock engine packages test-packages demo test test-all check format bench up down clean doctor
+.PHONY: help setup lock engine packages test-packages all-packages bench-packages demo test test-all check format bench up down clean doctor
 SHELL := /bin/sh
 MAKEFLAGS += --no-print-directory
 
@@ -25,7 +25,7 @@ demo: setup packages engine ## verify a real Debian package: rebuild, compare, s
 test: setup test-packages engine ## run the tests, one real sample for each behaviour (minutes)
 	$(WITH_ENGINE) $(PY) -m pytest -m "not slow" $(ARGS) $(TESTS)
 
-test-all: setup test-packages engine ## run every test, the dear ones too (may take an hour)
+test-all: setup all-packages engine ## run every test, the dear ones too (may take an hour)
 	$(WITH_ENGINE) $(PY) -m pytest $(ARGS) $(TESTS)
 
 check: setup ## format, lint, types and the fast tests, without engine and network
@@ -38,7 +38,7 @@ format: setup ## write the code the way `make check` wants it
 	$(PY) -m ruff format .
 	$(PY) -m ruff check --fix .
 
-bench: setup test-packages engine ## measure against a plain script, sbuild and sha256sum
+bench: setup bench-packages engine ## measure against a plain script, sbuild and sha256sum
 	$(WITH_ENGINE) $(PY) -m bench $(ARGS)
 
 setup: ## make .venv hold exactly what requirements.lock names
@@ -52,6 +52,12 @@ packages: setup
 
 test-packages: setup
 	@$(PY) -m tools.packages required recommended tests
+
+all-packages: setup
+	@$(PY) -m tools.packages required recommended tests all-tests
+
+bench-packages: setup
+	@$(PY) -m tools.packages required recommended tests bench
 
 engine up: setup ## use the container engine that answers, or install and start one
 	@$(PY) -m tools.engine up

@@ -21,7 +21,12 @@ class Need(StrEnum):
     REQUIRED = "required"
     RECOMMENDED = "recommended"
     TESTS = "tests"
+    ALL_TESTS = "all-tests"
+    BENCH = "bench"
     OPTIONAL = "optional"
+
+
+_FOR_VERIFYING = frozenset({Need.REQUIRED, Need.RECOMMENDED, Need.OPTIONAL})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,8 +66,8 @@ def load_packages() -> tuple[Package, ...]:
 
 
 def examine_packages(packages: tuple[Package, ...]) -> tuple[Finding, ...]:
-    """One finding for each package that a verification uses; what only tests need is left out."""
-    return tuple(_finding(package) for package in packages if package.need is not Need.TESTS)
+    """One finding for each package that a verification uses; what only developers need is left out."""
+    return tuple(_finding(package) for package in packages if package.need in _FOR_VERIFYING)
 
 
 def _finding(package: Package) -> Finding:
