@@ -1,7 +1,7 @@
 """Install the Debian packages that are missing: `python -m tools.packages NEED…`.
 
-The needs are those of rebuilder/doctor/packages.toml. What cannot be installed is named with its reason and the command to
-run; status 4, unless it is only recommended: then the work goes on.
+The needs are those of rebuilder/doctor/packages.toml. What cannot be installed is named with its reason and the command
+to run; status 4, unless it is only recommended: then the work goes on.
 """
 
 from __future__ import annotations
