@@ -6,24 +6,41 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
 from rebuilder.attest.check_report import Helpers
+from rebuilder.compare.rule import rule_by_id
+from rebuilder.compare.sandbox import compare_in_child
 from rebuilder.config import Settings
+from rebuilder.model.codec import DOCUMENT_LIMIT_BYTES, parse
+from rebuilder.model.comparison import ArtifactComparison
+from rebuilder.model.dossier import Dossier
 from rebuilder.origins.debian.recheck import reauthenticate
 from rebuilder.publish import pages, scan
 from rebuilder.publish.summary import summarize
+from rebuilder.world.files import read
 
 
 def helpers_for(directory: Path, settings: Settings) -> Helpers:
     """Give what can be used for this result; one outside of a results tree is re-checked by its documents alone."""
     root = root_of(directory)
+
+    def recompare(reference: Path, rebuilt: Path, recorded: ArtifactComparison) -> ArtifactComparison:
+        rule = rule_by_id(load_dossier(directory).comparison.rule)
+        return compare_in_child(reference, rebuilt, filename=recorded.filename, rule=rule)
+
     if root is None:
-        return Helpers()
+        return Helpers(recompare=recompare)
     blobs = root / "blobs"
     keyrings = _keyrings(settings)
     return Helpers(
+        recompare=recompare,
         rerender=lambda path: _rendered(root, path),
         reauthenticate=(lambda dossier: reauthenticate(dossier, blobs, keyrings)) if keyrings else None,
         blobs=blobs,
     )
+
+
+def load_dossier(directory: Path) -> Dossier:
+    """Read the dossier of a result directory."""
+    return parse(read(directory / "dossier.json", limit_bytes=DOCUMENT_LIMIT_BYTES), Dossier)
 
 
 def root_of(directory: Path) -> Path | None:

@@ -14,18 +14,18 @@ from rich.text import Text
 
 from rebuilder.cli.answer import to_object
 from rebuilder.cli.output import printable, say, say_json
+from rebuilder.cli.rechecking import load_dossier
 from rebuilder.cli.table import console_for, print_result, speaks_unicode
 from rebuilder.cli.words import colour, symbol
 from rebuilder.errors import StorageFailure
 from rebuilder.model.cause import Cause
-from rebuilder.model.codec import DOCUMENT_LIMIT_BYTES, parse, render_time, to_plain
+from rebuilder.model.codec import render_time, to_plain
 from rebuilder.model.dossier import Dossier
 from rebuilder.model.release import Release
 from rebuilder.model.trust import Trust
 from rebuilder.model.verdict import Verdict
 from rebuilder.publish import scan
 from rebuilder.publish.summary import Summary, summarize
-from rebuilder.world.files import read
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +106,7 @@ def print_list(summaries: Sequence[Summary], unreadable: Sequence[scan.Unreadabl
 
 def print_one(directory: Path, form: str) -> None:
     """Print one result, artifact by artifact."""
-    dossier = parse(read(directory / "dossier.json", limit_bytes=DOCUMENT_LIMIT_BYTES), Dossier)
+    dossier = load_dossier(directory)
     result = PublishedAnswer(dossier=dossier, directory=directory)
     if form == "json":
         say_json(to_object(result))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from functools import cache
 
+from rebuilder.build.cache import Downloads, PreparedIndex
 from rebuilder.build.container import Engine
 from rebuilder.config import Settings
 from rebuilder.progress import Progress
@@ -42,3 +43,13 @@ def open_engine(settings: Settings) -> Engine:
 def ledger_of(settings: Settings) -> Ledger:
     """Open the ledger of this state directory."""
     return open_ledger(settings.state / FILE_NAME)
+
+
+def prepared_of(settings: Settings, engine: Engine) -> PreparedIndex:
+    """Open the index of prepared environments."""
+    return PreparedIndex(settings.cache / "prepared", engine)
+
+
+def downloads_of(settings: Settings) -> Downloads:
+    """Open the cache of downloads."""
+    return Downloads(settings.cache / "blobs")
