@@ -42,7 +42,7 @@ def result_page(root: Path, result: scan.Result, newest: Summary) -> bytes:
         controls=views.controls(dossier),
         artifacts=views.artifacts(root, result),
         stabilizers=views.stabilizers(dossier),
-        evidence=views.evidence(root, result),
+        evidence=views.evidence(result),
         not_checked=views.not_checked(result),
         documents=views.documents(root, result),
         check_command=views.check_command(result),

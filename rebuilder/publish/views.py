@@ -71,7 +71,7 @@ class DocumentView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvidenceView:
-    """One piece of evidence, and where its document is kept."""
+    """One piece of evidence, and where its document lies if it was kept."""
 
     evidence: Evidence
     href: str | None
@@ -89,22 +89,22 @@ def documents(root: Path, result: scan.Result) -> tuple[DocumentView, ...]:
     return tuple(sorted(views, key=lambda view: (view.name.count("/") > 0, view.name)))
 
 
-def evidence(root: Path, result: scan.Result) -> tuple[EvidenceView, ...]:
+def evidence(result: scan.Result) -> tuple[EvidenceView, ...]:
     """All evidence: the refused first, then as it was recorded, each once."""
     found: list[Evidence] = []
     for item in (*result.dossier.trust.evidence, *result.dossier.release.evidence):
         if item not in found:
             found.append(item)
     found.sort(key=lambda item: item.outcome is not Standing.REFUSED)
-    return tuple(EvidenceView(evidence=item, href=blob_href(root, result, item.document)) for item in found)
+    return tuple(EvidenceView(evidence=item, href=blob_href(result, item.document)) for item in found)
 
 
-def blob_href(root: Path, result: scan.Result, digest: Digest | None) -> str | None:
-    """Address of a shared blob from a result's page; None where it was not kept."""
-    if digest is None:
-        return None
-    path = layout.blob_path(digest)
-    return to_root(result.path) + address(path) if (root / path).is_file() else None
+def blob_href(result: scan.Result, digest: Digest | None) -> str | None:
+    """Address of a shared blob from a result's page.
+
+    Whether the blob was kept is not asked: another result may bring it later, and a page depends on its own result.
+    """
+    return to_root(result.path) + address(layout.blob_path(digest)) if digest else None
 
 
 def not_checked(result: scan.Result) -> tuple[str, ...]:
@@ -127,7 +127,7 @@ def controls(dossier: Dossier) -> tuple[str, ...]:
 
 def check_command(result: scan.Result) -> str:
     """How a stranger computes the verdict again from the documents, with a key of their own choosing."""
-    return f"rebuilder check --key attestation.pub {shlex.quote(f'results/{result.path}')}"
+    return f"rebuilder check --key rebuilder.pem {shlex.quote(f'results/{result.path}')}"
 
 
 def replay_command(result: scan.Result) -> str:
@@ -142,9 +142,7 @@ def in_toto_commands(root: Path, result: scan.Result) -> tuple[str, ...]:
         directory = result.path / layout.document_path(f"links/{artifact.filename}/metablock")
         if artifact.verdict is Verdict.REPRODUCED and (root / directory).is_dir():
             links = shlex.quote(f"results/{directory}")
-            commands.append(
-                f"in-toto-verify --layout rebuild.layout --verification-keys layout-owner.pub --link-dir {links}"
-            )
+            commands.append(f"in-toto-verify --layout rebuild.layout --verification-keys owner.pem --link-dir {links}")
     return tuple(commands)
 
 

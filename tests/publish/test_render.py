@@ -179,7 +179,7 @@ def test_a_result_page_answers_what_an_auditor_asks(published: Path) -> None:
         "Installed-Build-Depends of",
         "openpgp-inrelease",
         "revocation of the archive key",
-        "rebuilder check --key attestation.pub results/deb/libssh2/1.11.1-2/amd64/",
+        "rebuilder check --key rebuilder.pem results/deb/libssh2/1.11.1-2/amd64/",
         "rebuilder replay results/deb/libssh2/",
         "signed by 60303ae22b998",
         "diffoscope had no decompiler at hand.",

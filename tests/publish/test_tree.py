@@ -309,6 +309,15 @@ def test_order_of_publication_does_not_matter(tmp_path: Path, blobs: LocalBlobs)
     assert tree(tmp_path / "forwards") == tree(tmp_path / "backwards")
 
 
+def test_a_page_depends_on_its_own_result_only(tmp_path: Path, blobs: LocalBlobs) -> None:
+    """A blob or a package that arrives later changes no page of another package: a checker renders the same bytes."""
+    directory = publish(_small(factory.dossier()), tmp_path / "results", LocalBlobs(tmp_path / "empty"))
+    before = (directory / "index.html").read_bytes()
+    publish(_small(factory.dossier(name="later")), tmp_path / "results", blobs)
+    render_all(tmp_path / "results")
+    assert (directory / "index.html").read_bytes() == before
+
+
 def test_a_shared_blob_is_where_the_pages_look_for_it(published: Path) -> None:
     """The result page links to the InRelease that its evidence was found in."""
     path = blob_path(factory.digest("inrelease"))
