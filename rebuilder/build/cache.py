@@ -53,6 +53,8 @@ class PreparedRecord:
     """One prepared environment that may be used again."""
 
     key: Digest
+    maker: str
+    """Installer and tree format, by version: another one's environments are not started from."""
     base: Digest
     image: Digest
     tree: Digest
@@ -87,12 +89,16 @@ class PreparedIndex:
         self._touch(record)
         return record
 
-    def largest_subset(self, base: Digest, packages: frozenset[Digest], *, depth: int) -> PreparedRecord | None:
+    def largest_subset(
+        self, base: Digest, packages: frozenset[Digest], *, maker: str, depth: int
+    ) -> PreparedRecord | None:
         """Find the one with most of these packages, and no others, that is at most so deep."""
         candidates = [
             record
             for record in self.records()
-            if record.base == base and record.depth <= depth and packages.issuperset(record.packages)
+            if (record.base, record.maker) == (base, maker)
+            and record.depth <= depth
+            and packages.issuperset(record.packages)
         ]
         for record in sorted(candidates, key=lambda record: len(record.packages), reverse=True):
             if self._engine.image(record.image) is not None:

@@ -24,11 +24,13 @@ from rebuilder.build.cache import PreparedIndex, PreparedRecord
 from rebuilder.build.container import Engine
 from rebuilder.build.install_script import INSTALLER
 from rebuilder.build.installation import Repository, install
+from rebuilder.build.tree import TREE_FORMAT
 from rebuilder.build.watch import TreeWatch
 from rebuilder.model import codec
 from rebuilder.model.digest import Digest
 from rebuilder.model.plan import Environment, Package
 
+_MAKER = f"{INSTALLER} {TREE_FORMAT}"
 _DEEPEST = 6
 """Installations on top of each other; an engine's layers are limited (128 in overlay2)."""
 
@@ -55,7 +57,7 @@ def key_of(environment: Environment) -> Digest:
     """Name the prepared environment that a plan's environment asks for."""
     document = {
         "base": str(environment.image),
-        "installer": INSTALLER,
+        "installer": _MAKER,
         "packages": sorted(_identity(package).hex for package in environment.packages),
     }
     return Digest.of(codec.render(document))
@@ -116,6 +118,7 @@ def _shared(
         index.keep(
             PreparedRecord(
                 key=key,
+                maker=_MAKER,
                 base=environment.image,
                 image=image,
                 tree=tree,
@@ -133,7 +136,7 @@ def _shared(
 def _start(
     stack: ExitStack, engine: Engine, index: PreparedIndex, environment: Environment, wanted: frozenset[Digest]
 ) -> tuple[PreparedRecord | None, tuple[TreeWatch, ...]]:
-    start = index.largest_subset(environment.image, wanted, depth=_DEEPEST - 1)
+    start = index.largest_subset(environment.image, wanted, maker=_MAKER, depth=_DEEPEST - 1)
     if start is None:
         return None, ()
     stack.enter_context(locks.shared(index.use_lock(start.key)))

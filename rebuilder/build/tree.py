@@ -20,6 +20,8 @@ from dataclasses import dataclass
 from rebuilder.errors import EngineFailure
 from rebuilder.model.digest import Digest
 
+TREE_FORMAT = "tree/1"
+"""Name of the format above; a digest says something only together with it."""
 _ENTRY_LIMIT = 2_000_000
 _METADATA_LIMIT_BYTES = 1024**2
 _BLOCK = 512
