@@ -58,6 +58,9 @@ class Origin(Protocol):
     def plan(self, part: Release, engine: Engine, now: datetime) -> Planned:
         """Fix everything that determines the rebuild; the base image is in the engine afterwards."""
 
+    def vary(self, plan: Plan, factor: str, part: Release, now: datetime) -> Plan:
+        """The same plan but for one factor (`clock`, `path`, `locale`); raise UsageError for an unknown one."""
+
     def image(self, lock: ImageLock, engine: Engine) -> Digest:
         """Make the base image of a lock, or find it in the engine; return its id."""
 

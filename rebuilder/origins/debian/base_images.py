@@ -18,11 +18,11 @@ from rebuilder.config import Settings
 from rebuilder.errors import EnvironmentUnavailable, HostileInput, StorageFailure
 from rebuilder.model import codec
 from rebuilder.model.digest import Digest
-from rebuilder.model.plan import ImageLock, Package
+from rebuilder.model.plan import ImageLock
 from rebuilder.origins.debian.bootstrap import bootstrap
-from rebuilder.origins.debian.download import Downloader
 from rebuilder.origins.debian.image import installer, lock_image, settle
 from rebuilder.origins.debian.recipe import load_image_recipe
+from rebuilder.origins.debian.supply import Supply
 from rebuilder.origins.debian.view import SuiteView
 from rebuilder.progress import Progress
 from rebuilder.store.blobs import BlobStore
@@ -60,15 +60,13 @@ class Again:
 class BaseImages:
     """The base images that this machine has made, and how to make more."""
 
-    def __init__(self, settings: Settings, downloader: Downloader, blobs: BlobStore, progress: Progress) -> None:
+    def __init__(self, settings: Settings, supply: Supply, blobs: BlobStore, progress: Progress) -> None:
         self._root = settings.cache / "images"
-        self._downloader = downloader
+        self._supply = supply
         self._blobs = blobs
         self._progress = progress
 
-    def lock(
-        self, view: SuiteView, *, versions: Mapping[str, str] | None = None, target: str = ""
-    ) -> ImageLock:
+    def lock(self, view: SuiteView, *, versions: Mapping[str, str] | None = None, target: str = "") -> ImageLock:
         """Compute which packages a suite's base image is made of now, or find it computed from the same indices."""
         kept = self._root / "locked" / f"{_inputs_key(view, versions or {}).hex}.json"
         found = _load(kept, ImageLock)
@@ -121,9 +119,7 @@ class BaseImages:
             rootfs = self._bootstrap(lock, Path(work), target=target)
             layer = files.digest_of(rootfs)
             self._progress.phase(target, "image", "loading the base image into the engine")
-            image = images.load(
-                engine, rootfs, architecture=lock.architecture, epoch=lock.epoch, labels=_labels(lock)
-            )
+            image = images.load(engine, rootfs, architecture=lock.architecture, epoch=lock.epoch, labels=_labels(lock))
         made = Made(lock=digest, rootfs=layer, image=image)
         if expected is not None and expected != made:
             raise EnvironmentUnavailable(
@@ -134,19 +130,14 @@ class BaseImages:
 
     def _bootstrap(self, lock: ImageLock, work: Path, *, target: str) -> Path:
         self._progress.phase(target, "image", f"fetching {len(lock.packages)} packages of the base image")
-        self._downloader.fetch_all(lock.packages, self._progress, target)
+        debs = self._supply.bring_locked(lock)
         self._progress.phase(target, "image", f"bootstrapping {lock.suite} {lock.architecture}")
-        return bootstrap(lock, paths_of(lock.packages, self._blobs), work / "rootfs.tar")
+        return bootstrap(lock, debs, work / "rootfs.tar")
 
     def _workplace(self) -> tempfile.TemporaryDirectory[str]:
         with files.storage_errors(self._root):
             self._root.mkdir(parents=True, exist_ok=True)
             return tempfile.TemporaryDirectory(prefix="bootstrap-", dir=self._root)
-
-
-def paths_of(packages: tuple[Package, ...], blobs: BlobStore) -> dict[Digest, Path]:
-    """Where the bytes of packages lie that were fetched before."""
-    return {package.digest: blobs.path(package.digest) for package in packages}
 
 
 def _labels(lock: ImageLock) -> dict[str, str]:

@@ -2,30 +2,33 @@
 
 from __future__ import annotations
 
-import os
 import platform
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
+from debian.debian_support import Version
+
 from rebuilder.build.container import Engine
 from rebuilder.config import Settings
-from rebuilder.model import codec
 from rebuilder.model.digest import Digest
-from rebuilder.model.plan import Fidelity, ImageLock, Package, Plan
+from rebuilder.model.plan import ImageLock, Package, Plan
 from rebuilder.model.release import Release
 from rebuilder.model.trust import Trust
-from rebuilder.origins.debian import plan as plans
+from rebuilder.origins.debian import buildinfo, plan
 from rebuilder.origins.debian.archive import DebianArchive
-from rebuilder.origins.debian.base_images import BaseImages, paths_of
+from rebuilder.origins.debian.base_images import BaseImages
 from rebuilder.origins.debian.changelog import Reference, find_entry
-from rebuilder.origins.debian.dependencies import Kind, Wish, build_dependencies
 from rebuilder.origins.debian.local import read_local, suite_of, with_local
+from rebuilder.origins.debian.places import Surveyor
 from rebuilder.origins.debian.recipe import load_build_recipe
 from rebuilder.origins.debian.repository import flat_files
+from rebuilder.origins.debian.supply import Supply
 from rebuilder.origins.origin import Planned, Question
 from rebuilder.progress import Progress
 from rebuilder.store.blobs import LocalBlobs
+from rebuilder.world.files import read
 from rebuilder.world.http import Fetcher
 
 
@@ -37,10 +40,66 @@ class DebianOrigin:
         self._blobs = blobs
         self._progress = progress
         self.archive = DebianArchive(settings, fetcher, blobs, progress=progress)
-        self.images = BaseImages(settings, self.archive.downloader, blobs, progress)
+        self._supply = Supply(settings, fetcher, blobs, progress)
+        self.images = BaseImages(settings, self._supply, blobs, progress)
+        self._surveyor = Surveyor(
+            settings=settings,
+            fetcher=fetcher,
+            blobs=blobs,
+            progress=progress,
+            images=self.images,
+            supply=self._supply,
+        )
 
     def resolve(self, question: Question, now: datetime) -> Release:
         """See Origin.resolve."""
+        release = self._published(question, now)
+        return release if question.provenance is None else self._with_buildinfo(release, question.provenance)
+
+    def authenticate(self, release: Release, now: datetime, *, download: bool) -> Trust:
+        """See Origin.authenticate."""
+        return self.archive.authenticate(release, now, download=download)
+
+    def parts(self, release: Release) -> tuple[Release, ...]:
+        """See Origin.parts."""
+        return plan.parts(release)
+
+    def plan(self, part: Release, engine: Engine, now: datetime) -> Planned:
+        """See Origin.plan.
+
+        1. The place: base image and packages. 2. For a binNMU, the changelog entry that no source carries. 3. The plan.
+        """
+        view = self.archive.view(part.suite, now)
+        recipe = load_build_recipe()
+        # 1.
+        found = self._surveyor.find(part, view, recipe.build, engine)
+        # 2.
+        changelog = self._changelog(part, found.changelog)
+        # 3.
+        made = plan.make_plan(part, found.place, recipe, changelog=changelog, limits=self._settings.limits)
+        return Planned(plan=made, lock=found.lock, evidence=found.evidence)
+
+    def vary(self, base: Plan, factor: str, part: Release, now: datetime) -> Plan:
+        """See Origin.vary. Another clock needs two more packages of the suite."""
+        view = self.archive.view(part.suite, now)
+        offered = view.find_packages(plan.CLOCK_PACKAGES) if factor == plan.Factor.CLOCK else ()
+        newest = {package.name: package for package in sorted(offered, key=lambda each: Version(each.version))}
+        return plan.vary(base, factor, load_build_recipe(), clock_packages=tuple(newest.values()))
+
+    def image(self, lock: ImageLock, engine: Engine) -> Digest:
+        """See Origin.image."""
+        return self.images.ensure(lock, engine)
+
+    def inputs(self, wanted: Plan) -> Mapping[str, Path]:
+        """See Origin.inputs."""
+        self.archive.downloader.fetch_all(wanted.sources, self._progress, wanted.name)
+        return {source.filename: self._blobs.path(source.digest) for source in wanted.sources}
+
+    def repository(self, packages: tuple[Package, ...]) -> Mapping[str, Path | bytes]:
+        """See Origin.repository."""
+        return flat_files(packages, self._supply.bring(packages, "build-dependencies"))
+
+    def _published(self, question: Question, now: datetime) -> Release:
         if question.artifact is None:
             return self.archive.resolve(question.target, now)
         local = read_local(question.artifact)
@@ -49,66 +108,16 @@ class DebianOrigin:
         self._blobs.put_file(question.artifact)
         return release
 
-    def authenticate(self, release: Release, now: datetime, *, download: bool) -> Trust:
-        """See Origin.authenticate."""
-        return self.archive.authenticate(release, now, download=download)
+    def _with_buildinfo(self, release: Release, path: Path) -> Release:
+        document = read(path, limit_bytes=buildinfo.LIMIT_BYTES)
+        buildinfo.verify_subject(buildinfo.parse(document, path.name), release, path.name)
+        return replace(release, buildinfo=self._blobs.put(document))
 
-    def parts(self, release: Release) -> tuple[Release, ...]:
-        """See Origin.parts."""
-        return plans.parts(release)
-
-    def plan(self, part: Release, engine: Engine, now: datetime) -> Planned:
-        """See Origin.plan.
-
-        1. The base image of the suite as it is now. 2. The build-dependencies on top, as the suite's apt chooses them.
-        3. For a binNMU, the changelog entry that only its .debs carry. 4. The plan.
-        """
-        view = self.archive.view(part.suite, now)
-        # 1.
-        lock = self.images.lock(view, target=part.target)
-        image = self.image(lock, engine)
-        # 2.
-        self._progress.phase(part.target, "plan", "build-dependencies, computed offline")
-        dsc = next(source for source in part.sources if source.filename.endswith(".dsc"))
-        wish = Wish(
-            dsc=dsc.digest,
-            path=self._blobs.path(dsc.digest),
-            kind=Kind.of(part.artifacts[0].architecture),
-            architecture=view.architecture,
-        )
-        packages = build_dependencies(engine, image, view.packages_files(), wish, cache=self._settings.cache)
-        place = plans.Place(
-            fidelity=Fidelity.INFERRED,
-            reason=f"no .buildinfo was given: the packages are those of {view.suite} at {view.date:%Y-%m-%d %H:%M} UTC",
-            architecture=view.architecture,
-            image=image,
-            lock=Digest.of(codec.render(lock)),
-            packages=packages,
-            jobs=self._settings.jobs or os.cpu_count() or 1,
-        )
-        # 3. and 4.
-        plan = plans.make_plan(
-            part, place, load_build_recipe(), changelog=self._changelog(part), limits=self._settings.limits
-        )
-        return Planned(plan=plan, lock=lock)
-
-    def image(self, lock: ImageLock, engine: Engine) -> Digest:
-        """See Origin.image."""
-        return self.images.ensure(lock, engine)
-
-    def inputs(self, plan: Plan) -> Mapping[str, Path]:
-        """See Origin.inputs."""
-        self.archive.downloader.fetch_all(plan.sources, self._progress, plan.name)
-        return {source.filename: self._blobs.path(source.digest) for source in plan.sources}
-
-    def repository(self, packages: tuple[Package, ...]) -> Mapping[str, Path | bytes]:
-        """See Origin.repository."""
-        self.archive.downloader.fetch_all(packages, self._progress, "build-dependencies")
-        return flat_files(packages, paths_of(packages, self._blobs))
-
-    def _changelog(self, part: Release) -> str | None:
-        if not plans.binnmu_number(part):
+    def _changelog(self, part: Release, given: str | None) -> str | None:
+        if not plan.binnmu_number(part):
             return None
+        if given is not None:
+            return given
         references = (
             Reference(
                 package=artifact.name,
@@ -118,7 +127,7 @@ class DebianOrigin:
             for artifact in part.artifacts
             if artifact.reference is not None
         )
-        return find_entry(references, source=part.name, version=plans.built_version(part))
+        return find_entry(references, source=part.name, version=plan.built_version(part))
 
 
 def _own_suite() -> str | None:

@@ -1,0 +1,125 @@
+"""attest and publish: from a dossier to signed documents in the results directory."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import zstandard
+
+from rebuilder.attest import evidence_files
+from rebuilder.attest.context import make_context, rebuild_id
+from rebuilder.attest.evidence_files import BUILD_LOG, CONTROL_LOG, list_documents
+from rebuilder.attest.inventory import list_files
+from rebuilder.attest.keys import Role
+from rebuilder.attest.keystore import ensure_key
+from rebuilder.attest.request import collect_signed, write_records, write_request
+from rebuilder.attest.run_signer import run_signer
+from rebuilder.model import codec
+from rebuilder.model.digest import Digest
+from rebuilder.model.dossier import Dossier
+from rebuilder.model.verdict import Verdict
+from rebuilder.publish.tree import Publication, publish
+from rebuilder.stages.attempt import Records
+from rebuilder.stages.keys import builder_key
+from rebuilder.stages.world import World
+from rebuilder.store.conclusions import PublishedDocument
+from rebuilder.world.files import digest_of, storage_errors
+
+LOG_LIMIT_BYTES = 256 * 1024**2
+
+
+def attest(dossier: Dossier, records: Records, world: World) -> Path:
+    """Have every document of a dossier signed by the signing process, publish them all, and record that.
+
+    1. Evidence files and the builder's records are staged.
+    2. The signer, a process of its own, derives every payload again, checks, and signs.
+    3. Everything is published at once; the ledger learns of it last.
+    """
+    with storage_errors(world.settings.state):
+        world.settings.state.mkdir(parents=True, exist_ok=True, mode=0o700)
+        staging = tempfile.TemporaryDirectory(prefix="attest-", dir=world.settings.state)
+    with staging as name:
+        staged, request = Path(name, "result"), Path(name, "request")
+        _stage(dossier, records, staged, world)
+        context = make_context(
+            ensure_key(world.settings.state, Role.ATTESTATION),
+            builder_key(world),
+            ordinal=_ordinal(dossier, world),
+            accepts_equivalent=world.settings.policy.accept_equivalent,
+            documents=list_documents(staged),
+        )
+        write_request(request, staged, dossier, context)
+        run_signer(request, state=world.settings.state)
+        signed = collect_signed(request, staged)
+        documents = {path: staged / path for path in list_files(staged)}
+        publication = Publication(dossier=dossier, rebuild_id=rebuild_id(dossier, context), documents=documents)
+        directory = publish(publication, world.settings.results, world.blobs)
+        _record(dossier, directory, signed, key=context.attester, world=world)
+    return directory
+
+
+def _stage(dossier: Dossier, records: Records, staged: Path, world: World) -> None:
+    write_records(staged, dossier, builder_record=records.rebuild, control_record=records.control)
+    for path, run in ((BUILD_LOG, dossier.rebuild), (CONTROL_LOG, dossier.control)):
+        if run is not None:
+            _put(staged / path, zstandard.compress(world.blobs.get(run.log, limit_bytes=LOG_LIMIT_BYTES), 10))
+    for path, digest in _evidence_blobs(dossier, withhold=world.settings.policy.withhold_artifacts).items():
+        if world.blobs.has(digest):
+            _put(staged / path, world.blobs.get(digest, limit_bytes=4 * 1024**3))
+
+
+def _evidence_blobs(dossier: Dossier, *, withhold: bool) -> Mapping[str, Digest]:
+    """Evidence files whose bytes are blobs: reports, the rebuild's .buildinfo, and both artifacts of a difference."""
+    known = evidence_files.known_files(dossier)
+    apart = {
+        artifact.filename
+        for artifact in dossier.comparison.artifacts
+        if artifact.verdict in {Verdict.DIFFERENT, Verdict.EQUIVALENT}
+    }
+
+    def is_published(path: str) -> bool:
+        root, _, name = path.partition("/")
+        match root:
+            case "reports":
+                return True
+            case "outputs":
+                return name.endswith(".buildinfo")
+            case "artifacts":
+                return not withhold and name.partition("/")[2] in apart
+            case _:
+                return False
+
+    return {path: digest for path, digest in known.items() if digest is not None and is_published(path)}
+
+
+def _record(dossier: Dossier, directory: Path, signed: tuple[str, ...], *, key: str, world: World) -> None:
+    place = directory.relative_to(world.settings.results).as_posix()
+    digest = world.ledger.record_comparison(dossier, place)
+    documents = (
+        PublishedDocument(
+            path=f"{place}/{path}",
+            filename=Path(path).parts[1],
+            kind=Path(path).parts[0],
+            key=key,
+            digest=digest_of(directory / path),
+        )
+        for path in signed
+        if (directory / path).is_file()
+    )
+    world.ledger.record_attestations(digest, documents)
+
+
+def _put(path: Path, data: bytes) -> None:
+    with storage_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+
+
+def _ordinal(dossier: Dossier, world: World) -> int:
+    """Which attempt this is: of its plan, or of its release where nothing was run."""
+    if dossier.rebuild is not None:
+        return dossier.rebuild.ordinal
+    subject = dossier.plan if dossier.plan is not None else dossier.release
+    return world.ledger.next_ordinal(Digest.of(codec.render(subject)), builder_key(world).keyid, dossier.concluded_at)

@@ -1,0 +1,41 @@
+"""compare and explain: what differs between a release and a rebuild, and what a reader is shown of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from rebuilder.compare import judge
+from rebuilder.compare.rule import rule_for
+from rebuilder.compare.sandbox import compare_in_child
+from rebuilder.model.comparison import ArtifactComparison, Comparison
+from rebuilder.model.rebuild import Rebuild
+from rebuilder.model.release import FileReference, Release
+from rebuilder.stages.explaining import with_reports
+from rebuilder.stages.world import World
+
+
+def compare(part: Release, rebuild: Rebuild, world: World, *, name: str) -> Comparison:
+    """Compare each artifact with its rebuild; those whose digests differ are opened in a caged child, and explained."""
+    compared: dict[str, ArtifactComparison] = {}
+    for reference, output in judge.pairs_to_open(part, rebuild):
+        world.progress.phase(name, "compare", f"{reference.filename}, member by member")
+        found = _compare_pair(part, reference, output, world)
+        world.progress.phase(name, "explain", f"{reference.filename}, with diffoscope")
+        compared[reference.filename] = with_reports(found, reference, output, world)
+    world.progress.phase(name, "compare", f"{len(part.artifacts)} artifacts")
+    return judge.judge(part, rebuild, compared)
+
+
+def with_control(comparison: Comparison, control: Rebuild) -> Comparison:
+    """Say of each difference whether it came back in the control rebuild."""
+    return judge.judge_control(comparison, control)
+
+
+def _compare_pair(part: Release, reference: FileReference, output: FileReference, world: World) -> ArtifactComparison:
+    found = compare_in_child(
+        world.blobs.path(reference.digest),
+        world.blobs.path(output.digest),
+        filename=reference.filename,
+        rule=rule_for(part.ecosystem),
+    )
+    return replace(found, reference=reference, rebuilt=output)
