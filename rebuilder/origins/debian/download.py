@@ -58,7 +58,7 @@ class Downloader:
         that it has no such file, DigestMismatch when one serves other bytes and none serves the right ones,
         NetworkFailure otherwise.
         """
-        if self._blobs.has(wanted.digest) and digest_of(self._blobs.path(wanted.digest)) == wanted.digest:
+        if self._is_here(wanted.digest):
             return wanted.digest
         failures: list[RebuilderError] = []
         for address in self._addresses(wanted):
@@ -102,6 +102,17 @@ class Downloader:
         digest = self.fetch(wanted)
         tell.add(wanted.size_bytes)
         return digest
+
+    def _is_here(self, digest: Digest) -> bool:
+        """Whether the blob is here and whole; a damaged one is removed, for nobody may have it."""
+        if not self._blobs.has(digest):
+            return False
+        path = self._blobs.path(digest)
+        if digest_of(path) == digest:
+            return True
+        with storage_errors(path):
+            path.unlink(missing_ok=True)
+        return False
 
     def _bring(self, address: str, wanted: Wanted) -> None:
         with storage_errors(self._incoming):
