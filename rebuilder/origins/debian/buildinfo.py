@@ -20,6 +20,7 @@ from rebuilder.model.digest import Digest
 from rebuilder.model.evidence import Evidence, Standing
 from rebuilder.model.release import FileReference, Release
 from rebuilder.origins.debian import source
+from rebuilder.origins.debian.changelog import parse_entry
 from rebuilder.origins.debian.recipe import Honoured
 from rebuilder.origins.debian.stanza import ARCHITECTURE, check_name, check_version, file_version, parse_files
 from rebuilder.trust import openpgp
@@ -92,7 +93,7 @@ def parse(document: bytes, name: str) -> Buildinfo:
         installed=tuple(_installed(fields["Installed-Build-Depends"], name)),
         build_path=fields.get("Build-Path"),
         variables=tuple(_variables(fields.get("Environment", ""), name)),
-        changelog=_unfolded(fields.get("Binary-Only-Changes")),
+        changelog=_entry(fields.get("Binary-Only-Changes"), match["name"], version),
     )
 
 
@@ -203,9 +204,10 @@ def _variables(text: str, name: str) -> Iterator[tuple[str, str]]:
         yield match["name"], re.sub(r"\\(.)", r"\1", match["value"])
 
 
-def _unfolded(text: str | None) -> str | None:
-    """Undo deb822's folding of a changelog entry: one leading space a line, and `.` for an empty line."""
+def _entry(text: str | None, source_name: str, version: str) -> str | None:
+    """Undo deb822's folding of a changelog entry (one leading space a line, `.` for an empty line), and check it."""
     if text is None:
         return None
-    lines = [line.removeprefix(" ") for line in text.split("\n")]
-    return "\n".join("" if line == "." else line for line in lines).strip("\n") + "\n\n"
+    lines = [line.removeprefix(" ") for line in text.strip("\n").split("\n")]
+    unfolded = "\n".join("" if line == "." else line for line in lines)
+    return parse_entry(unfolded.encode(), source=source_name, version=version)

@@ -50,6 +50,11 @@ def exact_set(view: SuiteView, buildinfo: Buildinfo, snapshot: Snapshot | None) 
 
     Raise DependencyUnavailable naming what is nowhere, EnvironmentUnavailable when no base image can be made of them.
     """
+    if buildinfo.build_architecture != view.architecture:
+        raise EnvironmentUnavailable(
+            f"the .buildinfo is of a build on {buildinfo.build_architecture}; here is {view.architecture}",
+            hint="rebuild it on a machine of that architecture",
+        )
     sought = _sought(buildinfo)
     # 1.
     found = _in_view(view, sought)
@@ -84,7 +89,7 @@ def exact_set(view: SuiteView, buildinfo: Buildinfo, snapshot: Snapshot | None) 
 
 
 def describe(exact: ExactSet, name: str) -> str:
-    """One sentence for `Environment.reason`."""
+    """Say in one sentence, for `Environment.reason`, how exact the environment is."""
     added = ", ".join(f"{package.name} {package.version}" for package in exact.added[:_NAMED])
     more = f" and {len(exact.added) - _NAMED} more" if len(exact.added) > _NAMED else ""
     return (

@@ -21,6 +21,7 @@ from rebuilder.origins.debian.recipe import Recipe
 from rebuilder.origins.debian.script import Build, render
 
 _BINNMU = re.compile(r"\+b([0-9]{1,4})\Z")
+_LOCALE = re.compile(r"(?:LANG|LANGUAGE|LC_[A-Z]+)\Z")
 _CHANGELOG = "binnmu-changelog"
 _PATH = re.compile(r"/build(?:/[A-Za-z0-9+_.~-]+)+\Z")
 
@@ -162,7 +163,10 @@ def _scripted(plan: Plan, recipe: Recipe, wrapper: tuple[str, ...] = ()) -> Plan
 
 
 def _environment(part: Release, place: Place, recipe: Recipe) -> Environment:
+    given = dict(place.variables or {})
     defaults = {entry.name: entry.value.format(jobs=place.jobs) for entry in recipe.build.variables}
+    if any(_LOCALE.match(name) for name in given):
+        defaults = {name: value for name, value in defaults.items() if not _LOCALE.match(name)}
     return Environment(
         fidelity=place.fidelity,
         reason=place.reason,
@@ -170,7 +174,7 @@ def _environment(part: Release, place: Place, recipe: Recipe) -> Environment:
         image=place.image,
         lock=place.lock,
         packages=place.packages,
-        variables=tuple(sorted((defaults | dict(place.variables or {})).items())),
+        variables=tuple(sorted((defaults | given).items())),
         build_path=place.build_path or f"{recipe.build.environment.directory}/{part.name}-{_upstream(part.version)}",
         hostname=recipe.build.environment.hostname,
         user="builduser",

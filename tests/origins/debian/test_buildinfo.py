@@ -129,6 +129,7 @@ def test_a_buildinfo_that_names_no_published_file_is_refused() -> None:
         (b"Build-Architecture: amd64", b"Build-Architecture: ../x", "unreadable Source or Build-Architecture"),
         (b"4711 lib", b"4711 ../lib", "not a plain file name"),
         (b"Source: libgreet", b"Source: \xff", "unreadable"),
+        (b"libgreet (1.0-1+b1) sid", b"other (1.0-1+b1) sid", "expected the changelog entry of libgreet"),
     ],
 )
 def test_attack_a_malformed_field(old: bytes, new: bytes, problem: str) -> None:

@@ -138,11 +138,18 @@ def test_a_binnmu_needs_its_entry_and_nothing_else_takes_one() -> None:
 
 
 def test_what_a_buildinfo_says_replaces_the_recipes_defaults() -> None:
-    """Build path and variables of an exact environment are taken over."""
-    place = replace(PLACE, build_path="/build/elsewhere/hello", variables={"DEB_BUILD_OPTIONS": "parallel=4"})
+    """Build path and variables of an exact environment are taken over; its locale leaves no room for ours."""
+    given = {"DEB_BUILD_OPTIONS": "parallel=4", "LANG": "de_DE"}
+    place = replace(PLACE, build_path="/build/elsewhere/hello", variables=given)
     environment = _plan(_release(_artifact("hello", "1.0-1")), place).environment
     assert environment.build_path == "/build/elsewhere/hello"
-    assert dict(environment.variables)["DEB_BUILD_OPTIONS"] == "parallel=4"
+    assert dict(environment.variables) == {
+        **given,
+        "HOME": "/nonexistent/first-build",
+        "LOGNAME": "builduser",
+        "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
+        "TZ": "UTC",
+    }
 
 
 def test_nothing_in_a_name_reaches_the_shell() -> None:
