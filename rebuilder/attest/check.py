@@ -12,6 +12,7 @@ from pathlib import Path
 
 import zstandard
 
+from rebuilder import __version__
 from rebuilder.attest.check_report import CheckReport, Helpers
 from rebuilder.attest.context import Context, rebuild_id
 from rebuilder.attest.derive import places
@@ -23,6 +24,7 @@ from rebuilder.attest.evidence_files import (
     DOSSIER,
     LOCK,
     PLAN,
+    derived_files,
     known_files,
 )
 from rebuilder.attest.inventory import list_files
@@ -38,8 +40,6 @@ from rebuilder.model.dossier import Dossier
 from rebuilder.model.verdict import Verdict
 from rebuilder.world.files import digest_of, storage_errors
 
-DERIVED = frozenset({"index.html"})
-"""Files that are a pure function of the documents: never trusted, and re-rendered only where a renderer is given."""
 LOG_LIMIT_BYTES = 1024**3
 _ATTACHED = (PLAN, LOCK, BUILDER_RECORD, CONTROL_RECORD)
 
@@ -66,10 +66,9 @@ def check(result: Path, keys: Sequence[PublicKey], *, helpers: Helpers | None = 
     attached = {name: read_document(result, name) for name in _ATTACHED if (result / name).exists()}
     verify_rebuild_documents(dossier, context, attached, payloads)
     _evidence(result, dossier, context)
-    derived = _coverage(result, context, payloads.keys())
+    derived = _coverage(result, dossier, context, payloads.keys())
     verified, absent = _summary(dossier, context), list(_absent(dossier, context))
-    not_seen = [f"{path}: derived, not checked" for path in derived if given.rerender is None]
-    _rendered(result, derived, given)
+    not_seen = list(_rendered(result, dossier, derived, given))
     _again(result, dossier, given, verified, not_seen)
     _shared(dossier, given, verified, absent)
     _authentication(dossier, given, verified, not_seen)
@@ -118,17 +117,21 @@ def _log_digest(path: Path) -> Digest:
     return Digest(hasher.hexdigest())
 
 
-def _coverage(result: Path, context: Context, signed: Iterable[str]) -> tuple[str, ...]:
+def _coverage(result: Path, dossier: Dossier, context: Context, signed: Iterable[str]) -> tuple[str, ...]:
     accounted = {DOSSIER, *(document.path for document in context.documents), *signed}
     rest = [path for path in list_files(result) if path not in accounted]
+    derived = derived_files(dossier)
     for path in rest:
-        if path not in DERIVED:
+        if path not in derived:
             raise HostileInput(f"{path}: no signed document speaks of this file", hint="remove it, or fetch again")
     return tuple(rest)
 
 
-def _rendered(result: Path, derived: Sequence[str], helpers: Helpers) -> None:
-    if helpers.rerender is None:
+def _rendered(result: Path, dossier: Dossier, derived: Sequence[str], helpers: Helpers) -> Iterator[str]:
+    """Compare pages with what this program renders; those of another version of it look different: not judged."""
+    made_by = dict(dossier.tools).get("rebuilder")
+    if helpers.rerender is None or made_by != __version__:
+        yield from (f"{path}: derived, not checked" for path in derived)
         return
     fresh = helpers.rerender(result)
     for path in derived:

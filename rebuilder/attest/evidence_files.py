@@ -17,6 +17,7 @@ PLAN, LOCK = "plan.json", "lock.json"
 BUILDER_RECORD, CONTROL_RECORD = "builder.dsse.json", "control.dsse.json"
 BUILD_LOG, CONTROL_LOG = "logs/build.log.zst", "logs/control.log.zst"
 DOSSIER = "dossier.json"
+PAGE = "index.html"
 
 _REPORTS = {
     "diffoscope-html": "diffoscope.html",
@@ -64,6 +65,12 @@ def required_files(dossier: Dossier) -> frozenset[str]:
     return frozenset(path for path, value in pairs if value is not None)
 
 
+def derived_files(dossier: Dossier) -> frozenset[str]:
+    """Files that are a pure function of the documents and prove nothing: the page, and one around each report."""
+    reports = {f"reports/{one.filename}/{PAGE}" for one in dossier.comparison.artifacts if one.reports}
+    return frozenset({PAGE, *reports})
+
+
 def verify_documents(dossier: Dossier, documents: Iterable[Document]) -> None:
     """Raise unless every listed file is one that the dossier allows, with its digest, and none that is needed lacks."""
     known = known_files(dossier)
@@ -82,10 +89,10 @@ def verify_documents(dossier: Dossier, documents: Iterable[Document]) -> None:
 
 
 def list_documents(directory: Path) -> tuple[Document, ...]:
-    """Hash the evidence files of a staged result directory: all but the dossier, signed documents and the page."""
+    """Hash the evidence files of a staged result directory: all but the dossier, signed documents and pages."""
     found = []
     for path in list_files(directory):
-        if path in {DOSSIER, "index.html"} or path.startswith(_SIGNED_ROOTS):
+        if path == DOSSIER or path.endswith(PAGE) or path.startswith(_SIGNED_ROOTS):
             continue
         with storage_errors(directory / path):
             size_bytes = (directory / path).stat().st_size

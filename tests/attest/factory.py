@@ -11,9 +11,10 @@ from pathlib import Path
 import zstandard
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from rebuilder import __version__
 from rebuilder.attest.builder import sign_rebuild
 from rebuilder.attest.context import Context, make_context, rebuild_id
-from rebuilder.attest.evidence_files import list_documents
+from rebuilder.attest.evidence_files import derived_files, list_documents
 from rebuilder.attest.request import collect_signed, write_records, write_request
 from rebuilder.attest.signer import sign_request
 from rebuilder.attest.signing import KeySigner
@@ -37,6 +38,7 @@ BUILD_LOG = b"dpkg-buildpackage: info: source package sample\n" * 20
 CONTROL_LOG = b"dpkg-buildpackage: info: once more\n"
 REFERENCE = b"the published bytes of "
 REBUILT = b"the rebuilt bytes of "
+PAGE = b"<!doctype html><title>derived</title>"
 BUILDINFO = b"Format: 1.0\nSource: sample\n"
 ALL = {
     "sample": Verdict.REPRODUCED,
@@ -101,7 +103,7 @@ def dossier(verdicts: Mapping[str, Verdict] | None = None, *, epoch: bool = Fals
         rebuild=rebuild,
         control=control,
         comparison=Comparison(rule="deb/1", artifacts=tuple(comparison for _, _, comparison in made)),
-        tools=(("rebuilder", "0.1.0"), ("diffoscope", "300")),
+        tools=(("rebuilder", __version__), ("diffoscope", "300")),
         concluded_at=T2,
     )
     return Sample(dossier=value, files=_files(value))
@@ -346,7 +348,9 @@ def publish(root: Path, sample: Sample) -> Path:
     staged = stage(root, sample)
     sign(staged, root / "journal")
     collect_signed(staged.request, staged.result)
-    (staged.result / "index.html").write_text("<!doctype html><title>derived</title>")
+    for page in derived_files(sample.dossier):
+        (staged.result / page).parent.mkdir(parents=True, exist_ok=True)
+        (staged.result / page).write_bytes(PAGE)
     return staged.result.rename(root / rebuild_id(sample.dossier, staged.context))
 
 

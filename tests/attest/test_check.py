@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import shutil
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,7 +21,7 @@ from rebuilder.model.comparison import ArtifactComparison
 from rebuilder.model.digest import Digest
 from rebuilder.model.dossier import Dossier
 from rebuilder.model.verdict import Verdict
-from tests.attest.factory import ALL, ATTESTER, BUILDER, OWNER, dossier, files_of, publish, refused
+from tests.attest.factory import ALL, ATTESTER, BUILDER, OWNER, PAGE, dossier, files_of, publish, refused
 
 KEYS = (ATTESTER.public_key,)
 VERDICT_FILE = "attestations/sample_1.0-1_amd64.deb/verdict.dsse.json"
@@ -145,16 +144,24 @@ def test_a_renamed_directory_is_noted(result: Path, tmp_path: Path) -> None:
     assert any("the directory is not named" in note for note in report.not_checked)
 
 
-def test_the_page_is_rendered_again_and_compared(result: Path) -> None:
-    """With a renderer, a page that the documents do not give is refused; one that they give is checked."""
+def test_pages_are_rendered_again_and_compared(result: Path) -> None:
+    """With a renderer, a page that the documents do not give is refused; pages that they give are checked."""
+    pages = {"index.html": PAGE, "reports/differs_1.0-1_amd64.deb/index.html": PAGE}
+    helpers = Helpers(rerender=lambda _: pages)
+    assert not any("derived, not checked" in note for note in check(result, KEYS, helpers=helpers).not_checked)
+    for page in pages:
+        (result / page).write_text("<h1>reproduced!</h1>")
+        with pytest.raises(HostileInput, match=r"index\.html is not what the documents give"):
+            check(result, KEYS, helpers=helpers)
+        (result / page).write_bytes(PAGE)
 
-    def rerender(_: Path) -> Mapping[str, bytes]:
-        return {"index.html": (b"<!doctype html><title>derived</title>")}
 
-    assert "index.html: derived, not checked" not in check(result, KEYS, helpers=Helpers(rerender=rerender)).not_checked
-    (result / "index.html").write_text("<h1>reproduced!</h1>")
-    with pytest.raises(HostileInput, match=r"index\.html is not what the documents give"):
-        check(result, KEYS, helpers=Helpers(rerender=rerender))
+def test_pages_of_another_version_are_not_judged(tmp_path: Path) -> None:
+    """Another version of the program renders otherwise: its pages are named as not checked, its documents hold."""
+    sample = dossier()
+    older = replace(sample, dossier=replace(sample.dossier, tools=(("rebuilder", "0.0.1"),)))
+    report = check(publish(tmp_path, older), KEYS, helpers=Helpers(rerender=lambda _: {}))
+    assert "index.html: derived, not checked" in report.not_checked
 
 
 def test_artifacts_are_compared_once_more(result: Path) -> None:

@@ -129,7 +129,7 @@ def test_attack_every_single_member_left_out(result: Path) -> None:
 def test_attack_every_single_file_flipped(result: Path) -> None:
     """One bit of each file is flipped in turn, at the beginning, in the middle and at the end: each is refused."""
     for name in files_of(result):
-        if name == "index.html":
+        if name.endswith("index.html"):
             continue
         path = result / name
         data = path.read_bytes()
@@ -144,7 +144,7 @@ def test_attack_every_single_file_flipped(result: Path) -> None:
 def test_attack_every_single_file_removed(result: Path) -> None:
     """Each file is removed in turn: a result that lacks anything it was signed with is refused."""
     for name in files_of(result):
-        if name == "index.html":
+        if name.endswith("index.html"):
             continue
         path = result / name
         data = path.read_bytes()
@@ -158,7 +158,7 @@ def test_attack_every_single_file_removed(result: Path) -> None:
 def test_attack_every_single_file_grown(result: Path) -> None:
     """A byte appended to any file is refused: nothing hides behind the end of a document."""
     for name in files_of(result):
-        if name == "index.html":
+        if name.endswith("index.html"):
             continue
         path = result / name
         data = path.read_bytes()
