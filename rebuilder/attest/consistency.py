@@ -114,8 +114,8 @@ def _outputs(dossier: Dossier, comparison: ArtifactComparison) -> None:
             made is not None and _identity(comparison.rebuilt) == _identity(made),
             f"{comparison.filename}: what was compared is not what the builder reported",
         )
-    elif made is not None and dossier.rebuild is not None and dossier.rebuild.outcome is Outcome.SUCCEEDED:
-        raise HostileInput(f"inconsistent dossier: {comparison.filename} was built and is left out of the comparison")
+    elif comparison.verdict is not Verdict.UNDECIDED:
+        _require(made is None, f"{comparison.filename} was built and is left out of the comparison")
 
 
 def _verdict(dossier: Dossier, comparison: ArtifactComparison) -> None:

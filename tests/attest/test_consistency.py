@@ -87,6 +87,22 @@ def test_a_missing_output_holds() -> None:
     verify_dossier(compared(value, verdict=D, causes=(Cause.MISSING_OUTPUT,), rebuilt=None))
 
 
+def test_a_comparison_that_could_not_be_made_holds() -> None:
+    """The build succeeded and comparing did not: no answer, with the cause."""
+    verify_dossier(
+        compared(
+            one(D),
+            verdict=U,
+            causes=(Cause.RESOURCE_EXHAUSTED,),
+            rebuilt=None,
+            findings=(),
+            control=Control.NOT_NEEDED,
+            control_digest=None,
+            reports=(),
+        )
+    )
+
+
 def test_an_extra_output_holds() -> None:
     """What was built and not published is listed as such."""
     value = one(R)
