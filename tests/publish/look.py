@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
+from html.parser import HTMLParser
 from pathlib import Path
 
 from rebuilder.publish.layout import DERIVED_NAMES
@@ -31,3 +34,30 @@ def derived(root: Path) -> list[Path]:
 def pages(root: Path) -> list[Path]:
     """Every HTML page of ours."""
     return sorted(path for path in root.rglob("*.html") if path.name != "diffoscope.html")
+
+
+class Page(HTMLParser):
+    """What a browser would act on: elements with their attributes, and the text between them."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str]]] = []
+        self.words: list[str] = []
+        self.feed(path.read_text())
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Keep an element."""
+        self.elements.append((tag, {name: value or "" for name, value in attrs}))
+
+    def handle_data(self, data: str) -> None:
+        """Keep text."""
+        self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        """Join the text, white space made single."""
+        return re.sub(r"\s+", " ", "".join(self.words))
+
+    def all(self, tag: str) -> Iterator[dict[str, str]]:
+        """Find the attributes of every element of a kind."""
+        return (attributes for name, attributes in self.elements if name == tag)
