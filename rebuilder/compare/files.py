@@ -50,7 +50,7 @@ def compare_file(
     StorageFailure when a file cannot be read or the scratch disk is full.
     """
     digests = digests_of(reference, rebuilt)
-    references = tuple(_reference(path, digest) for path, digest in zip((reference, rebuilt), digests, strict=True))
+    references = tuple(reference_to(path, digest) for path, digest in zip((reference, rebuilt), digests, strict=True))
     if digests[0] == digests[1]:
         return ArtifactComparison(
             filename=filename, verdict=Verdict.REPRODUCED, causes=(), reference=references[0], rebuilt=references[1]
@@ -87,6 +87,7 @@ def _compare(walk: Walk, pair: Pair, rule: Rule) -> None:
     compare_contents(walk, pair)
 
 
-def _reference(path: Path, digest: Digest) -> FileReference:
+def reference_to(path: Path, digest: Digest) -> FileReference:
+    """Name a file by its name, size and digest."""
     with storage_errors(path):
         return FileReference(filename=path.name, size_bytes=path.stat().st_size, digest=digest)
