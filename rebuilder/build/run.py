@@ -134,7 +134,7 @@ class Runner:
     def _fill(self, spec: Spec, contents: Mapping[str, Entry], build_path: str) -> None:
         mounts = tuple(Mount(volume=mount.volume, path=mount.path, writable=True) for mount in spec.mounts)
         filler = Spec(image=spec.image, command=("/bin/true",), mounts=mounts, read_only=False)
-        relative = PurePosixPath(build_path).relative_to("/")
+        relative = PurePosixPath(_start(build_path)).relative_to("/")
         own = [str(path) for path in (*reversed(relative.parents), relative) if str(path) != "."]
         entries = {
             **{f"{INPUT[1:]}/{name}": content for name, content in contents.items()},
@@ -184,6 +184,12 @@ def _mount_point(build_path: str) -> str:
     return str(PurePosixPath(*parts[:depth]))
 
 
+def _start(build_path: str) -> str:
+    """Where the script starts: beside the build tree, which it makes itself."""
+    path = PurePosixPath(build_path)
+    return build_path if path.parent == PurePosixPath("/") else str(path.parent)
+
+
 def _spec(plan: Plan, image: Digest, volumes: tuple[tuple[str, str], ...]) -> Spec:
     scratch = min(plan.limits.memory_bytes // 2, _SCRATCH_LIMIT_BYTES)
     return Spec(
@@ -191,7 +197,7 @@ def _spec(plan: Plan, image: Digest, volumes: tuple[tuple[str, str], ...]) -> Sp
         command=("/bin/sh", "-c", plan.script),
         user=f"{USER_ID}:{USER_ID}",
         environment=plan.environment.variables,
-        directory=plan.environment.build_path,
+        directory=_start(plan.environment.build_path),
         hostname=plan.environment.hostname,
         mounts=tuple(Mount(volume=volume, path=path, writable=path != INPUT) for path, volume in volumes),
         tmpfs=tuple(Tmpfs(path=path, size_bytes=scratch, executable=True) for path in _SCRATCH),

@@ -95,7 +95,9 @@ class Plan:
     """Name of the recipe under recipes/ that was used."""
     recipe_digest: Digest
     script: str
-    """POSIX shell, run as the unprivileged user in the build path; /input holds the inputs read-only, /output takes the results."""
+    """POSIX shell, run as the unprivileged user beside the build path, which it makes.
+
+    /input holds the inputs read-only, /output takes the results."""
     texts: tuple[tuple[str, str], ...] = ()
     """Small inputs by file name under /input, such as a binNMU's changelog entry."""
     limits: Limits = Limits()
