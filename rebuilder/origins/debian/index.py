@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from pathlib import Path
 
 from rebuilder.errors import HostileInput
@@ -19,6 +20,7 @@ from rebuilder.world.files import storage_errors
 
 _WINDOW_BYTES = 4 * 1024**2
 _STANZA_LIMIT_BYTES = 8 * 1024**2
+_ANSWERS_KEPT = 256  # an index is named by its content, so that an answer stays right
 
 
 class IndexKind(StrEnum):
@@ -53,6 +55,7 @@ class IndexFile:
         return f"{self.suite} {self.component}/{directory}/{self.kind}"
 
 
+@lru_cache(maxsize=_ANSWERS_KEPT)
 def find_sources(index: IndexFile, name: str) -> tuple[SourceStanza, ...]:
     """Every version of a source package that the index lists."""
     needle = f"\nPackage: {name}\n".encode()
@@ -60,6 +63,7 @@ def find_sources(index: IndexFile, name: str) -> tuple[SourceStanza, ...]:
     return tuple(stanza for stanza in found if stanza.name == name)
 
 
+@lru_cache(maxsize=_ANSWERS_KEPT)
 def find_binaries_of(index: IndexFile, source: str) -> tuple[BinaryStanza, ...]:
     """Every binary package, of any version, that the index says was built from a source package."""
     needles = tuple(
