@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -41,21 +42,14 @@ FETCHER = HttpFetcher(Patience(connect_s=2, read_s=2, attempts=1))
 
 
 class Past:
-    """A mirror that has moved on, and a snapshot of what it was."""
+    """A mirror that has moved on, and a snapshot of what it was, to spoil."""
 
-    def __init__(self, archive: FrozenArchive, root: Path) -> None:
-        self.mirror = archive
-        self.snapshot = SnapshotArchive(root / "snapshot")
-        self.server = Loopback(self.snapshot.root)
-        archive.publish_all(date=datetime(2025, 10, 31, 12, tzinfo=UTC))
-        self.snapshot.keep(archive, THEN)
-        paragraphs = archive.suite("trixie").binaries["main"]
-        paragraphs[:] = [text for text in paragraphs if not text.startswith("Package: libdep-dev")]
-        archive.remove("libdep-dev_1.0-1_amd64.deb")
-        archive.publish_all(date=datetime(2025, 11, 30, 12, tzinfo=UTC))
-        self.snapshot.keep(archive, LATER)
-        self.settings: Settings = archive.settings(root / "home")
-        self.blobs = LocalBlobs(root / "home" / "blobs")
+    def __init__(self, mirror: FrozenArchive, snapshot: SnapshotArchive, home: Path) -> None:
+        self.mirror = mirror
+        self.snapshot = snapshot
+        self.server = Loopback(snapshot.root)
+        self.settings: Settings = mirror.settings(home)
+        self.blobs = LocalBlobs(home / "blobs")
 
     @property
     def here(self) -> Settings:
@@ -71,10 +65,27 @@ class Past:
         return Supply(self.here if with_snapshot else self.settings, FETCHER, self.blobs, Silent())
 
 
+@pytest.fixture(scope="module")
+def moved_on(standard_archive: FrozenArchive, tmp_path_factory: pytest.TempPathFactory) -> FrozenArchive:
+    """Make a mirror that has dropped libdep-dev 1.0-1, and beside it a snapshot from before and after."""
+    root = tmp_path_factory.mktemp("past")
+    archive, snapshot = standard_archive.copy(root / "mirror"), SnapshotArchive(root / "snapshot")
+    archive.publish_all(date=datetime(2025, 10, 31, 12, tzinfo=UTC))
+    snapshot.keep(archive, THEN)
+    paragraphs = archive.suite("trixie").binaries["main"]
+    paragraphs[:] = [text for text in paragraphs if not text.startswith("Package: libdep-dev")]
+    archive.remove("libdep-dev_1.0-1_amd64.deb")
+    archive.publish_all(date=datetime(2025, 11, 30, 12, tzinfo=UTC))
+    snapshot.keep(archive, LATER)
+    return archive
+
+
 @pytest.fixture
-def past(spoiled_archive: FrozenArchive, tmp_path: Path) -> Iterator[Past]:
-    """Serve a snapshot of the standard archive from before libdep-dev 1.0-1 was dropped."""
-    made = Past(spoiled_archive, tmp_path)
+def past(moved_on: FrozenArchive, tmp_path: Path) -> Iterator[Past]:
+    """Serve a copy of that snapshot."""
+    snapshot = SnapshotArchive(tmp_path / "snapshot")
+    shutil.copytree(moved_on.root.parent / "snapshot", snapshot.root, dirs_exist_ok=True)
+    made = Past(moved_on.copy(tmp_path / "mirror"), snapshot, tmp_path / "home")
     with made.server:
         yield made
 
