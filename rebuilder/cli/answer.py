@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,7 +14,7 @@ from rebuilder.model.digest import Digest
 from rebuilder.model.dossier import Dossier
 from rebuilder.model.evidence import Evidence
 from rebuilder.model.plan import Fidelity, Plan
-from rebuilder.model.release import FileReference, Release
+from rebuilder.model.release import Artifact, FileReference, Release
 from rebuilder.model.trust import Trust
 from rebuilder.model.verdict import Verdict, worst
 
@@ -84,7 +83,7 @@ def to_object(result: Answer) -> dict[str, Any]:
         "target": result.target,
         "verdict": verdict_of(result),
         "causes": list(result.causes),
-        "artifacts": [_artifact(each) for dossier in result.dossiers for each in dossier.comparison.artifacts],
+        "artifacts": _artifacts(result),
         "environment": _environment([dossier.plan for dossier in result.dossiers if dossier.plan is not None]),
         "evidence": [to_plain(each) for each in evidence_of(result)],
         "documents": [str(path) for path in result.documents],
@@ -121,9 +120,11 @@ def page_of(directory: Path) -> Path:
     return shown.relative_to(Path.cwd()) if shown.is_relative_to(Path.cwd()) else shown
 
 
-def version_of(dossiers: Iterable[Dossier]) -> str:
-    """Give the versions that were rebuilt, each once."""
-    versions = (dossier.plan.version if dossier.plan else dossier.release.version for dossier in dossiers)
+def version_of(result: Answer) -> str:
+    """Give the versions that were rebuilt, each once; in a dry run, the version that would be."""
+    if not result.dossiers:
+        return result.release.version if result.release is not None else ""
+    versions = (dossier.plan.version if dossier.plan else dossier.release.version for dossier in result.dossiers)
     return ", ".join(dict.fromkeys(versions))
 
 
@@ -132,7 +133,27 @@ def _trust(result: Answer) -> dict[str, Any]:
     return {} if trust is None else {"accepted": trust.accepted, "reason": trust.reason, "cause": trust.cause}
 
 
-def _artifact(artifact: ArtifactComparison) -> dict[str, Any]:
+def _artifacts(result: Answer) -> list[dict[str, Any]]:
+    """Give each artifact that was compared; in a dry run, each that would be."""
+    if not result.dossiers and result.release is not None:
+        return [_expected(each) for each in result.release.artifacts]
+    return [artifact_object(each) for dossier in result.dossiers for each in dossier.comparison.artifacts]
+
+
+def _expected(artifact: Artifact) -> dict[str, Any]:
+    return {
+        "filename": artifact.filename,
+        "verdict": None,
+        "causes": [],
+        "stabilizers": [],
+        "reference": _file(artifact.reference),
+        "rebuilt": None,
+        "control": None,
+    }
+
+
+def artifact_object(artifact: ArtifactComparison) -> dict[str, Any]:
+    """Give one artifact's comparison, with both digests."""
     return {
         "filename": artifact.filename,
         "verdict": artifact.verdict,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TextIO
 
 from rich.console import Console
@@ -11,7 +12,7 @@ from rich.text import Text
 from rebuilder.cli.answer import Answer, page_of, reason_of, verdict_of, version_of
 from rebuilder.cli.output import printable
 from rebuilder.cli.words import colour, short, symbol
-from rebuilder.model.comparison import ArtifactComparison
+from rebuilder.model.comparison import ArtifactComparison, Finding
 from rebuilder.model.plan import Fidelity
 from rebuilder.model.verdict import Verdict
 
@@ -37,7 +38,10 @@ def print_result(result: Answer, console: Console) -> None:
     console.print(_headline(result, plain=plain))
     rows = [each for dossier in result.dossiers for each in dossier.comparison.artifacts]
     if rows:
-        console.print(_artifacts(rows, plain=plain, width=console.width))
+        print_artifacts(rows, console)
+    elif result.release is not None:
+        for artifact in result.release.artifacts:
+            console.print(Text(f"  {printable(artifact.filename)}", "dim"))
     for label, text in _particulars(result):
         grid = Table.grid(padding=(0, 2, 0, 0))
         grid.add_column(width=12, style="dim", no_wrap=True)
@@ -46,28 +50,45 @@ def print_result(result: Answer, console: Console) -> None:
         console.print(grid)
 
 
+def print_artifacts(rows: Sequence[ArtifactComparison], console: Console) -> None:
+    """Print a line for each artifact: verdict, file name, causes and stabilizers."""
+    console.print(_artifacts(rows, plain=not speaks_unicode(console), width=console.width))
+
+
+def print_findings(findings: Sequence[Finding], console: Console) -> None:
+    """Print each difference: its cause, its place, and what is there on either side."""
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, show_header=False)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for finding in findings:
+        style = "dim" if finding.removed_by else "bold red" if finding.cause.is_security_relevant else ""
+        text = Text(printable(finding.path))
+        text.append(f"\n{printable(finding.detail)}", "dim")
+        if finding.reference is not None or finding.rebuilt is not None:
+            sides = f"{finding.reference or '(absent)'} → {finding.rebuilt or '(absent)'}"
+            text.append(f"\n{printable(sides)}", "dim")
+        if finding.removed_by is not None:
+            text.append(f"\nremoved by {finding.removed_by.name}/{finding.removed_by.version}", "dim")
+        table.add_row(Text(f"  {finding.cause}", style), text)
+    console.print(table)
+
+
 def _headline(result: Answer, *, plain: bool) -> Text:
     verdict = verdict_of(result)
-    word: str = verdict.value if verdict is not None else _without_verdict(result)
-    style = colour(verdict if verdict is not None or _is_bad(result) else Verdict.REPRODUCED)
-    line = Text.assemble((f"{symbol(verdict, plain=plain)} {word}", style), f"  {printable(short(result.target))}")
-    version = version_of(result.dossiers)
+    if verdict is not None:
+        mark, word, style = symbol(verdict, plain=plain), verdict.value, colour(verdict)
+    elif result.trust is not None and not result.trust.accepted:
+        mark, word, style = symbol(None), "refused", colour(None)
+    else:
+        mark, word, style = ("+" if plain else "✓"), "authenticated", colour(Verdict.REPRODUCED)
+    line = Text.assemble((f"{mark} {word}", style), f"  {printable(short(result.target))}")
+    version = version_of(result)
     if version and version not in short(result.target):
         line.append(f"  {printable(version)}")
     return line
 
 
-def _is_bad(result: Answer) -> bool:
-    return result.error is not None or (result.trust is not None and not result.trust.accepted)
-
-
-def _without_verdict(result: Answer) -> str:
-    if result.error is not None:
-        return "no answer"
-    return "would be rebuilt" if not _is_bad(result) else "refused"
-
-
-def _artifacts(rows: list[ArtifactComparison], *, plain: bool, width: int) -> Table:
+def _artifacts(rows: Sequence[ArtifactComparison], *, plain: bool, width: int) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, show_header=False)
     longest = max(len(artifact.filename) for artifact in rows)
     table.add_column(no_wrap=True)
@@ -95,5 +116,7 @@ def _particulars(result: Answer) -> list[tuple[str, str]]:
             plans[0].environment,
         )
         found.append(("environment", f"{environment.fidelity}: {environment.reason}"))
+    if not result.dossiers and result.trust is not None and result.trust.accepted:
+        found.append(("trust", result.trust.reason))
     found += [("report", str(page_of(path))) for path in result.documents]
     return found
