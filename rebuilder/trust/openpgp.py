@@ -74,7 +74,9 @@ class SignedText:
     signers: tuple[Signer, ...]
     """At least one."""
     notes: tuple[str, ...]
-    """What else there was to see: signatures by unknown keys, a second opinion."""
+    """What was not counted: signatures by unknown keys."""
+    second_opinion: str | None = None
+    """Who agrees, where one was asked for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,11 +136,9 @@ def verify_inline(document: bytes, keyrings: Sequence[Path], *, name: str, secon
     # 3.
     if canonical(verified.bytes or b"") + b"\n" != frame.text:  # the last line's end belongs to the frame
         raise SignatureRefused(f"{name}: the verified text is not the text of the document")
-    notes = _unknown_keys(claims, signers)
     # 4.
-    if second_opinion:
-        notes = (*notes, _agree(document, found, signers, frame.text, name))
-    return SignedText(text=frame.text, signers=signers, notes=notes)
+    agreeing = _agree(document, found, signers, frame.text, name) if second_opinion else None
+    return SignedText(text=frame.text, signers=signers, notes=_unknown_keys(claims, signers), second_opinion=agreeing)
 
 
 def canonical(text: bytes) -> bytes:

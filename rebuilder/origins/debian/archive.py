@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
-from typing import TypeVar
 
 from rebuilder.config import Settings
 from rebuilder.errors import UnknownTarget
 from rebuilder.model.release import Release
 from rebuilder.model.trust import Trust
-from rebuilder.origins.debian import authenticate, indices, resolve, target
+from rebuilder.origins.debian import authenticate, indices, parallel, resolve, target
 from rebuilder.origins.debian.download import Downloader
 from rebuilder.origins.debian.index import IndexFile
 from rebuilder.origins.debian.indices import IndexReader
@@ -21,11 +18,6 @@ from rebuilder.origins.debian.view import SuiteView
 from rebuilder.progress import Progress, Silent
 from rebuilder.store.blobs import BlobStore
 from rebuilder.world.http import Fetcher
-
-Given = TypeVar("Given")
-Made = TypeVar("Made")
-
-_AT_ONCE = 4
 
 
 class DebianArchive:
@@ -74,11 +66,11 @@ class DebianArchive:
     def _make_view(self, suite: str, now: datetime) -> SuiteView:
         base, *followers = archives_for(suite, self._settings.debian)
         first = self._opener.open(base, now)
-        rest = _at_once(lambda part: self._open_follower(part, first, now), followers)
+        rest = parallel.each(lambda part: self._open_follower(part, first, now), followers)
         suites = (first, *(opened for opened in rest if opened is not None))
         wanted = [each for opened in suites for each in indices.wanted(opened, self._architecture)]
         self._progress.note(suite, f"reading {len(wanted)} signed indices of {', '.join(o.part.suite for o in suites)}")
-        files = _at_once(self._reader.read, wanted)
+        files = parallel.each(self._reader.read, wanted)
         return self._viewed(suite, suites, tuple(zip((each.suite for each in wanted), files, strict=True)))
 
     def _open_follower(self, part: SuitePart, base: OpenSuite, now: datetime) -> OpenSuite | None:
@@ -109,9 +101,3 @@ class DebianArchive:
             documents=tuple(dict.fromkeys((*(o.document for o in suites), *(index.document for _, index in read)))),
             date=max(opened.release.date for opened in suites),
         )
-
-
-def _at_once(act: Callable[[Given], Made], given: Iterable[Given]) -> tuple[Made, ...]:
-    """Do it for each, a few at a time; the first failure in their order is raised."""
-    with ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
-        return tuple(pool.map(act, given))

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from pathlib import Path
 from threading import Lock
 
@@ -20,6 +19,7 @@ from rebuilder.errors import (
 from rebuilder.model.digest import Digest
 from rebuilder.model.plan import Package
 from rebuilder.model.release import FileReference
+from rebuilder.origins.debian import parallel
 from rebuilder.origins.debian.mirrors import configured_archives, mirrors_of
 from rebuilder.progress import Progress
 from rebuilder.store.blobs import BlobStore
@@ -31,7 +31,8 @@ Wanted = FileReference | Package
 FILE_LIMIT_BYTES = 16 * 1024**3
 """No package or source file is larger."""
 
-_AT_ONCE = 4
+_SECURITY_POOL = "pool/updates/"
+_POOL = "pool/"
 
 
 class Downloader:
@@ -72,15 +73,9 @@ class Downloader:
         raise _told(wanted, failures)
 
     def fetch_all(self, wanted: Sequence[Wanted], progress: Progress, target: str) -> tuple[Digest, ...]:
-        """Bring many files, four at a time; raise what the first failure in their order raised, and stop there."""
+        """Bring many files, four at a time; raise what the first failure raised, and stop there."""
         tell = _Counter(progress, target, sum(each.size_bytes for each in wanted))
-        with ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
-            futures = [pool.submit(self._counted, each, tell) for each in wanted]
-            try:
-                return tuple(future.result() for future in futures)
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
+        return parallel.each(lambda each: self._counted(each, tell), wanted)
 
     def attempt_all(
         self, wanted: Sequence[Wanted], progress: Progress, target: str
@@ -95,8 +90,7 @@ class Downloader:
             return None
 
         tell = _Counter(progress, target, sum(each.size_bytes for each in wanted))
-        with ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
-            return tuple(pool.map(attempt, wanted))
+        return parallel.each(attempt, wanted)
 
     def _counted(self, wanted: Wanted, tell: _Counter) -> Digest:
         digest = self.fetch(wanted)
@@ -124,13 +118,26 @@ class Downloader:
             )
             self._blobs.put_file(path)
 
-    def _addresses(self, wanted: Wanted) -> Iterator[str]:
-        """Every place of every mirror, in the order in which to try them."""
+    def _addresses(self, wanted: Wanted) -> tuple[str, ...]:
+        """List every place of every mirror, in the order in which to try them.
+
+        Last comes a guess: what a security suite lists, and its archive lacks, the main archive may have under the
+        same name, as upstream tarballs are shared. The digest says whether it is right.
+        """
         archives = configured_archives(self._settings.debian)
-        also = wanted.also if isinstance(wanted, FileReference) else ()
-        for label, location in ((wanted.archive, wanted.location), *also):
-            if label and location:
-                yield from (f"{mirror}/{location}" for mirror in mirrors_of(label, archives))
+        places = [(wanted.archive, wanted.location), *(wanted.also if isinstance(wanted, FileReference) else ())]
+        labels = dict.fromkeys(archive.label for archive in archives)
+        guesses = [
+            (other, location.replace(_SECURITY_POOL, _POOL, 1))
+            for label, location in places
+            if location and location.startswith(_SECURITY_POOL)
+            for other in labels
+            if other != label
+        ]
+        found = [(label, location) for label, location in (*places, *guesses) if label and location]
+        return tuple(
+            f"{mirror}/{location}" for label, location in dict.fromkeys(found) for mirror in mirrors_of(label, archives)
+        )
 
     def _note(self, failures: Sequence[RebuilderError]) -> None:
         with self._lock:

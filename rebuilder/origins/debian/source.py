@@ -85,7 +85,8 @@ def judge_signature(document: bytes, reference: FileReference, keyrings: Sequenc
         subject=name,
         subject_digest=reference.digest,
         outcome=Standing.VERIFIED,
-        reason="signed by a key of a developer keyring",
+        reason="signed by a key of a developer keyring"
+        + (f"; {signed.second_opinion}" if signed.second_opinion else ""),
         signer=signer.certificate,
         issuer=signer.keyring,
         signed_at=signer.signed_at,

@@ -115,7 +115,8 @@ def _evidence(
         subject_digest=document,
         outcome=Standing.VERIFIED,
         reason=f"signed by {len(signed.signers)} key(s) of the archive keyring;"
-        f" it says Suite {release.suite or '-'}, Codename {release.codename or '-'}, as asked",
+        f" it says Suite {release.suite or '-'}, Codename {release.codename or '-'}, as asked"
+        + (f"; {signed.second_opinion}" if signed.second_opinion else ""),
         signer=", ".join(signer.certificate for signer in signed.signers),
         issuer=", ".join(dict.fromkeys(signer.keyring for signer in signed.signers)),
         signed_at=max(times, default=None),

@@ -124,6 +124,17 @@ def test_a_source_may_be_complete_only_across_two_archives(
     ]
 
 
+def test_a_security_suite_alone_finds_its_tarball_in_the_main_archive(
+    loopback: Loopback, spoiled_archive: FrozenArchive, open_archive: OpenArchive
+) -> None:
+    """No index of the view lists the place; the name is tried there, and the digest proves it."""
+    archive = open_archive(spoiled_archive, address=loopback.address)
+    release = archive.resolve("deb:trixie-security/patched", NOW)
+    assert all(file.also == () for file in release.sources)
+    assert archive.authenticate(release, NOW).accepted
+    assert "/debian/pool/main/p/patched/patched_2.0.orig.tar.gz" in loopback.requests
+
+
 def test_a_mirror_that_was_wrong_where_another_was_right_is_reported(
     loopback: Loopback, spoiled_archive: FrozenArchive, open_archive: OpenArchive
 ) -> None:

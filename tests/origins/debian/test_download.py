@@ -184,6 +184,7 @@ def test_the_first_failure_of_many_is_raised(downloader: Downloader, wanted: Fil
     absent = replace(wanted, filename="absent.deb", digest=Digest.of(b"y"), location="pool/absent.deb", also=())
     with pytest.raises(SourceUnavailable, match=r"absent\.deb"):
         downloader.fetch_all([wanted, absent], Silent(), "x")
+    downloader.fetch(wanted)
     loopback.faults[MAIN] = loopback.faults[SECURITY] = Fault.BROKEN
     fine, failure = downloader.attempt_all([wanted, absent], Silent(), "x")
     assert fine is None
