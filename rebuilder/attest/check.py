@@ -206,11 +206,12 @@ def _summary(dossier: Dossier, context: Context) -> list[str]:
 
 def _absent(dossier: Dossier, context: Context) -> Iterator[str]:
     listed = {document.path for document in context.documents}
-    reproduced = {one.filename for one in dossier.comparison.artifacts if one.verdict is Verdict.REPRODUCED}
+    apart = {Verdict.DIFFERENT, Verdict.EQUIVALENT}
+    wanted = {one.filename for one in dossier.comparison.artifacts if one.verdict in apart}
     for path in sorted(known_files(dossier).keys() - listed):
         folder, _, name = path.rpartition("/")
         if folder == "outputs" and not name.endswith(".buildinfo"):
             continue
-        if folder.startswith("artifacts") and name in reproduced:
+        if folder.startswith("artifacts") and name not in wanted:
             continue
         yield f"{path}: not published with this result"
