@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from rebuilder.compare.diffoscope import ReportBounds
+from rebuilder.compare.explain import add_reports
 from rebuilder.model.comparison import ArtifactComparison
 from rebuilder.model.release import FileReference
 from rebuilder.stages.world import World
@@ -10,5 +12,11 @@ from rebuilder.stages.world import World
 def with_reports(
     found: ArtifactComparison, reference: FileReference, output: FileReference, world: World
 ) -> ArtifactComparison:
-    """Add the reports on a pair of files, and what they lack."""
-    return found
+    """Add diffoscope's reports on a pair of files, kept as blobs, and notes on what they lack."""
+    settings = world.settings
+    bounds = ReportBounds(timeout_s=settings.report_timeout_s, memory_bytes=settings.report_memory_bytes)
+    paths = world.blobs.path(reference.digest), world.blobs.path(output.digest)
+    explained, reports = add_reports(found, *paths, bounds)
+    for report in reports:
+        world.blobs.put(report.data)
+    return explained
