@@ -90,10 +90,10 @@ class Collector:
         return tuple(stabilizer for stabilizer in names if stabilizer in self._all.removed_by)
 
     def findings(self) -> tuple[Finding, ...]:
-        """Return the findings kept, security-relevant first, then by path."""
+        """Return the findings kept, security-relevant first, then by path; what merely follows comes last."""
         order = {cause: rank for rank, cause in enumerate(Cause)}
         kept = [finding for findings in self._kept.values() for finding in findings]
-        kept.sort(key=lambda finding: (order[finding.cause], finding.removed_by is not None, finding.path))
+        kept.sort(key=lambda one: (order[one.cause], one.removed_by is not None, "/./md5sums/" in one.path, one.path))
         return tuple(kept[:FINDINGS])
 
     def _count(self, cause: Cause, removed_by: Stabilizer | None) -> None:

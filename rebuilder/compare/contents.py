@@ -23,7 +23,10 @@ def compare_contents(walk: Walk, pair: Pair) -> None:
         return
     kind = detect(pair.reference)
     if kind is None or kind is not detect(pair.rebuilt):
-        _compare_leaf(walk, pair)
+        try:
+            _compare_leaf(walk, pair)
+        except HostileInput as error:
+            walk.add_bytes(pair, not_opened=str(error))
     elif pair.depth >= walk.reference.limits.depth:
         walk.add_bytes(pair, not_opened=f"more than {walk.reference.limits.depth} containers within containers")
     else:

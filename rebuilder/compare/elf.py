@@ -100,6 +100,7 @@ def parse_elf(extent: Extent) -> Elf:
     row = struct.Struct(order + ("2I4Q2I2Q" if wide else "10I"))
     if count == 0 or count > _SECTIONS or row_size != row.size or names >= count:
         raise HostileInput("an ELF file without a section table, or with an unusual one")
+    extent.part(programs_at, program_size * program_count)
     table = extent.read(table_at, count * row.size)
     rows = [row.unpack_from(table, row.size * index) for index in range(count)]
     strings = _strings(extent, rows[names])

@@ -9,7 +9,7 @@ from rebuilder.compare.differences import ElfRegionDiffers
 from rebuilder.compare.elf import Elf, Section, parse_elf
 from rebuilder.compare.elf_build_id import LINK_NAME, NOTE_NAME, SetAside, only_build_id_differs
 from rebuilder.compare.readers.archive import shown
-from rebuilder.compare.readers.extent import is_same
+from rebuilder.compare.readers.extent import Extent, is_same
 from rebuilder.compare.strings import explain_bytes
 from rebuilder.compare.walk import Pair, Walk
 from rebuilder.errors import HostileInput
@@ -78,23 +78,35 @@ def _keyed(sections: tuple[Section, ...]) -> dict[tuple[str, int], Section]:
 def _compare_section(walk: Walk, pair: Pair, old: tuple[Elf, Section], new: tuple[Elf, Section]) -> None:
     one, other = old[1], new[1]
     contents = old[0].content(one), new[0].content(other)
+    cause = None
     if not is_same(*contents):
-        cause, detail = _BY_NAME.get(one.name), "content differs"
-        if cause is None:
-            explained = explain_bytes(*contents)
-            cause = explained[0] if explained else _unexplained(one, other)
-            detail = f"content differs{', all of it in ' + ' and '.join(explained) if explained else ''}"
-        values = tuple(f"{c.size} bytes, {c.digest()}" for c in contents)
+        cause, detail = _content_cause((one, other), contents)
+        values = tuple(f"{content.size} bytes, {content.digest()}" for content in contents)
         walk.collector.add(_differs(pair, one.name, cause, detail, (values[0], values[1])))
     elif one.size != other.size:
         walk.collector.add(_differs(pair, one.name, Cause.PAYLOAD_CHANGED, "another size in memory"))
-    if one.shape != other.shape:
+    if one.shape != other.shape and cause is not Cause.PAYLOAD_CHANGED:
         moved_only = replace(one, address=0, info=0, link=0).shape == replace(other, address=0, info=0, link=0).shape
         loaded = one.is_loaded or other.is_loaded
         cause = Cause.PAYLOAD_CHANGED if loaded or not moved_only else Cause.ARCHIVE_METADATA
-        walk.collector.add(
-            _differs(pair, one.name, cause, "another type, address or flags", (str(one.shape), str(other.shape)))
-        )
+        values = _shape(one), _shape(other)
+        walk.collector.add(_differs(pair, one.name, cause, "another type, address or flags", values))
+
+
+def _content_cause(sections: tuple[Section, Section], contents: tuple[Extent, Extent]) -> tuple[Cause, str]:
+    """Name the cause of a section's change: by what it is for, by what differs in its strings, or as unexplained."""
+    known = _BY_NAME.get(sections[0].name)
+    if known is not None:
+        return known, "content differs"
+    explained = explain_bytes(*contents)
+    if explained:
+        return explained[0], f"content differs, all of it in {' and '.join(explained)}"
+    return _unexplained(*sections), "content differs"
+
+
+def _shape(section: Section) -> str:
+    links = f"links {section.link} {section.info}"
+    return f"type {section.type}, flags {section.flags:#x}, address {section.address:#x}, {links}"
 
 
 def _unexplained(old: Section, new: Section) -> Cause:

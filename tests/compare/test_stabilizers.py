@@ -98,6 +98,10 @@ def _with_foreign_debuglink(data: bytes) -> bytes:
     return flipped(with_other_build_id(data), elf_section(data, ".gnu_debuglink")[0])
 
 
+def _with_program_headers_outside(data: bytes) -> bytes:
+    return data[:0x23] + b"\x01" + data[0x24:]
+
+
 def _appended(data: bytes) -> bytes:
     return data + b"\0"
 
@@ -111,6 +115,7 @@ def _appended(data: bytes) -> bytes:
         _in_note_header,
         _in_debuglink_padding,
         _with_foreign_debuglink,
+        _with_program_headers_outside,
         _appended,
     ],
 )
