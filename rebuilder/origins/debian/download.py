@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from threading import Lock
 
-from rebuilder.config import Settings
+from rebuilder.config import Archive, Settings
 from rebuilder.errors import (
     DigestMismatch,
     NetworkFailure,
@@ -20,7 +21,7 @@ from rebuilder.model.digest import Digest
 from rebuilder.model.plan import Package
 from rebuilder.model.release import FileReference
 from rebuilder.origins.debian import parallel
-from rebuilder.origins.debian.mirrors import configured_archives, mirrors_of
+from rebuilder.origins.debian.mirrors import configured_archives, mirrors_of, without_addresses
 from rebuilder.progress import Progress
 from rebuilder.store.blobs import BlobStore
 from rebuilder.world.files import digest_of, storage_errors
@@ -52,6 +53,10 @@ class Downloader:
         with self._lock:
             return tuple(self._notes)
 
+    @cached_property
+    def _archives(self) -> tuple[Archive, ...]:
+        return configured_archives(self._settings.debian)
+
     def fetch(self, wanted: Wanted) -> Digest:
         """Bring one file into the blob store, from the first place that serves it.
 
@@ -66,7 +71,8 @@ class Downloader:
             try:
                 self._bring(address, wanted)
             except (NetworkFailure, DigestMismatch) as failure:
-                failures.append(failure)
+                words = without_addresses(str(failure), self._archives)
+                failures.append(type(failure)(words, hint=failure.hint))
             else:
                 self._note(failures)
                 return wanted.digest
@@ -124,9 +130,8 @@ class Downloader:
         Last comes a guess: what a security suite lists, and its archive lacks, the main archive may have under the
         same name, as upstream tarballs are shared. The digest says whether it is right.
         """
-        archives = configured_archives(self._settings.debian)
         places = [(wanted.archive, wanted.location), *(wanted.also if isinstance(wanted, FileReference) else ())]
-        labels = dict.fromkeys(archive.label for archive in archives)
+        labels = dict.fromkeys(archive.label for archive in self._archives)
         guesses = [
             (other, location.replace(_SECURITY_POOL, _POOL, 1))
             for label, location in places
@@ -136,7 +141,9 @@ class Downloader:
         ]
         found = [(label, location) for label, location in (*places, *guesses) if label and location]
         return tuple(
-            f"{mirror}/{location}" for label, location in dict.fromkeys(found) for mirror in mirrors_of(label, archives)
+            f"{mirror}/{location}"
+            for label, location in dict.fromkeys(found)
+            for mirror in mirrors_of(label, self._archives)
         )
 
     def _note(self, failures: Sequence[RebuilderError]) -> None:

@@ -92,6 +92,13 @@ def mirrors_of(label: str, archives: Iterable[Archive]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(archive.uri.rstrip("/") for archive in archives if archive.label == label))
 
 
+def without_addresses(text: str, archives: Iterable[Archive]) -> str:
+    """Name archives by their labels in a text that may be published: nobody's mirror is anybody's business."""
+    for archive in sorted(archives, key=lambda each: len(each.uri), reverse=True):
+        text = text.replace(archive.uri.rstrip("/"), archive.label)
+    return text
+
+
 def _carriers(suite: str, archives: tuple[Archive, ...]) -> Iterator[SuitePart]:
     """Find the archive for a suite: one that names it, or a pattern of it, before one that carries anything.
 

@@ -12,7 +12,7 @@ from rebuilder.errors import RebuilderError, UnknownTarget, UntrustedError
 from rebuilder.model.digest import Digest
 from rebuilder.model.evidence import Evidence, Standing
 from rebuilder.origins.debian import release_file
-from rebuilder.origins.debian.mirrors import SuitePart
+from rebuilder.origins.debian.mirrors import SuitePart, without_addresses
 from rebuilder.origins.debian.release_file import ReleaseFile
 from rebuilder.store.blobs import BlobStore
 from rebuilder.trust import openpgp
@@ -67,7 +67,12 @@ class Opener:
         failures: list[RebuilderError] = []
         for mirror in part.mirrors:
             try:
-                opened = self._open(part, mirror, now, passed_over=tuple(str(failure) for failure in failures))
+                opened = self._open(
+                    part,
+                    mirror,
+                    now,
+                    passed_over=tuple(without_addresses(str(failure), part.mirrors) for failure in failures),
+                )
             except RebuilderError as failure:
                 failures.append(failure)
             else:

@@ -158,6 +158,16 @@ def test_a_file_that_no_place_has_is_unavailable(
         downloader.fetch(replace(wanted, archive="unheard-of", also=()))
 
 
+def test_a_failure_names_the_archive_and_not_the_mirror(
+    downloader: Downloader, wanted: FileReference, loopback: Loopback
+) -> None:
+    """It may be published: the label stands for the address."""
+    loopback.faults[NAME] = Fault.BROKEN
+    with pytest.raises(NetworkFailure, match=rf"^debian/{MAIN}: the server answered 503") as caught:
+        downloader.fetch(wanted)
+    assert "127.0.0.1" not in str(caught.value)
+
+
 def test_many_files_are_fetched_with_progress(
     downloader: Downloader, wanted: FileReference, spoiled_archive: FrozenArchive
 ) -> None:

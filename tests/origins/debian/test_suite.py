@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -19,11 +20,14 @@ from rebuilder.errors import (
 )
 from rebuilder.model.cause import Cause
 from rebuilder.model.evidence import Standing
+from rebuilder.origins.debian.archive import DebianArchive
 from rebuilder.origins.debian.index import IndexKind
+from rebuilder.store.blobs import LocalBlobs
+from rebuilder.world.http import HttpFetcher
 from tests.archive.frozen import FrozenArchive
 from tests.archive.key import SigningKey
 from tests.archive.server import Fault, Loopback
-from tests.origins.debian.conftest import OpenArchive
+from tests.origins.debian.conftest import IMPATIENT, OpenArchive
 
 NOW = datetime.now(UTC)
 
@@ -202,6 +206,21 @@ def test_a_mirror_that_is_down_gives_a_clear_error(spoiled_archive: FrozenArchiv
     """Nobody listens there."""
     with pytest.raises(NetworkFailure, match=r"127\.0\.0\.1:9/debian/dists/trixie/InRelease"):
         open_archive(spoiled_archive, address="http://127.0.0.1:9").view("trixie", NOW)
+
+
+def test_another_mirror_is_asked_when_the_first_fails(
+    loopback: Loopback, spoiled_archive: FrozenArchive, tmp_path: Path
+) -> None:
+    """One label, two mirrors: the second serves, and the evidence tells of the first without its address."""
+    settings = spoiled_archive.settings(tmp_path / "home", address=loopback.address)
+    down = tuple(replace(each, uri=f"http://127.0.0.1:9/{each.label}") for each in settings.debian.archives)
+    settings = replace(settings, debian=replace(settings.debian, archives=(*down, *settings.debian.archives)))
+    archive = DebianArchive(settings, HttpFetcher(IMPATIENT), LocalBlobs(tmp_path / "blobs"))
+    view = archive.view("trixie", NOW)
+    notes = [note for note in view.evidence[0].not_checked if note.startswith("a mirror was passed over: debian/dists")]
+    assert len(notes) == 1
+    assert "127.0.0.1" not in notes[0]
+    assert archive.authenticate(archive.resolve("deb:trixie/epochal", NOW), NOW).accepted
 
 
 @pytest.mark.parametrize("by_hash", [True, False])
