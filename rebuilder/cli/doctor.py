@@ -51,7 +51,7 @@ def command(config: Path | None, *, offline: bool, as_json: bool) -> int:
 
 
 def _print(findings: tuple[Finding, ...]) -> None:
-    from rebuilder.cli.table import console_for  # noqa: PLC0415 - not for JSON
+    from rebuilder.cli.table import console_for, put  # noqa: PLC0415 - not for JSON
 
     console = console_for(sys.stdout)
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, show_header=False)
@@ -65,4 +65,4 @@ def _print(findings: tuple[Finding, ...]) -> None:
         if finding.remedy:
             text.append(f"\n→ {printable(finding.remedy)}", "cyan")
         table.add_row(Text(f"{mark} {finding.condition}", style), text)
-    console.print(table)
+    put(table, console)

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from rebuilder.cli import options
-from rebuilder.cli.output import printable, say, say_json
+from rebuilder.cli.answer import artifact_object
+from rebuilder.cli.output import say, say_json
 from rebuilder.errors import UnknownTarget
 from rebuilder.model.codec import to_plain
 
 if TYPE_CHECKING:
-    from rebuilder.model.comparison import ArtifactComparison, Finding
+    from rebuilder.model.comparison import ArtifactComparison
+
+_SHOWN = 40
 
 
 @options.verb(
@@ -30,7 +34,7 @@ rebuilder explain A B --json | jq '.findings[].path'
 @click.option(
     "--html", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Write diffoscope's report to FILE."
 )
-@click.option("--all", "everything", is_flag=True, help="Show every finding (default: the first 40).")
+@click.option("--all", "everything", is_flag=True, help="Show every finding, those that stabilizers remove too.")
 @options.config_option
 @options.json_option
 def command(reference: Path, rebuilt: Path, html: Path | None, config: Path | None, **how: bool) -> int:
@@ -51,27 +55,34 @@ def command(reference: Path, rebuilt: Path, html: Path | None, config: Path | No
     else:
         found = compare_and_report(reference, rebuilt, html, settings)
     if how["as_json"]:
-        say_json(to_plain(found))
+        say_json(_object(found))
     else:
-        _print(found, limit=None if how["everything"] else 40)
+        _print(found, everything=how["everything"])
     return exit_code(found.verdict, found.causes, accept_equivalent=settings.policy.accept_equivalent)
 
 
-def _print(found: ArtifactComparison, *, limit: int | None) -> None:
+def _object(found: ArtifactComparison) -> dict[str, Any]:
+    return artifact_object(found) | {
+        "findings": to_plain(found.findings),
+        "findings_omitted": found.findings_omitted,
+        "report_notes": list(found.report_notes),
+    }
+
+
+def _print(found: ArtifactComparison, *, everything: bool) -> None:
     from rebuilder.cli.table import console_for, print_findings  # noqa: PLC0415 - not for JSON
 
     causes = f"  {', '.join(found.causes)}" if found.causes else ""
     say(f"{found.verdict}{causes}")
-    if found.stabilizers:
-        say(f"stabilizers: {', '.join(f'{each.name}/{each.version}' for each in found.stabilizers)}")
-    shown = sorted(found.findings, key=_rank)[:limit]
+    ranked = sorted(found.findings, key=lambda each: (each.removed_by is not None, not each.cause.is_security_relevant))
+    shown = ranked if everything else [each for each in ranked if each.removed_by is None][:_SHOWN]
     print_findings(shown, console_for(sys.stdout))
-    for note in found.report_notes:
-        say(f"report: {note}")
-    hidden = len(found.findings) - len(shown) + found.findings_omitted
+    removed = Counter(f"{each.removed_by.name}/{each.removed_by.version}" for each in ranked if each.removed_by)
+    if removed and not everything:
+        said = ", ".join(f"{number} by {name}" for name, number in sorted(removed.items()))
+        say(f"  differences that stabilizers remove: {said}")
+    hidden = len(ranked) - len(shown) - (0 if everything else removed.total()) + found.findings_omitted
     if hidden:
-        say(printable(f"… and {hidden} more findings (--all, or --json)"))
-
-
-def _rank(finding: Finding) -> tuple[bool, bool]:
-    return (finding.removed_by is not None, not finding.cause.is_security_relevant)
+        say(f"  and {hidden} more findings (--all, or --json)")
+    for note in found.report_notes:
+        say(f"  report: {note}")

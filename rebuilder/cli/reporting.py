@@ -15,7 +15,7 @@ from rich.text import Text
 from rebuilder.cli.answer import to_object
 from rebuilder.cli.output import printable, say, say_json
 from rebuilder.cli.rechecking import load_dossier
-from rebuilder.cli.table import console_for, print_result, speaks_unicode
+from rebuilder.cli.table import console_for, print_result, put, speaks_unicode
 from rebuilder.cli.words import colour, symbol
 from rebuilder.errors import StorageFailure
 from rebuilder.model.cause import Cause
@@ -144,7 +144,7 @@ def _print_text(summaries: Sequence[Summary], unreadable: Sequence[scan.Unreadab
         name = f"{each.name} {each.version} {each.architecture}"
         table.add_row(verdict, printable(name), ", ".join(each.causes), Text(render_time(each.concluded_at), "dim"))
     if summaries:
-        console.print(table)
+        put(table, console)
     for bad in unreadable:
         say(f"unreadable: {bad.path}: {bad.reason}")
 

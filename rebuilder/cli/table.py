@@ -17,6 +17,7 @@ from rebuilder.model.plan import Fidelity
 from rebuilder.model.verdict import Verdict
 
 _WIDTH_OF_A_PIPE = 160
+_LABELS = 13
 _BESIDE_NAMES = 45
 """Columns that verdicts and causes need beside the file names."""
 
@@ -44,15 +45,29 @@ def print_result(result: Answer, console: Console) -> None:
             console.print(Text(f"  {printable(artifact.filename)}", "dim"))
     for label, text in _particulars(result):
         grid = Table.grid(padding=(0, 2, 0, 0))
-        grid.add_column(width=12, style="dim", no_wrap=True)
+        grid.add_column(width=_LABELS, style="dim", no_wrap=True)
         grid.add_column(overflow="fold")
         grid.add_row(f"  {label}", printable(text))
-        console.print(grid)
+        put(grid, console)
+    for path in result.documents:  # never folded: it is there to be clicked and copied
+        line = Text.assemble(("  report".ljust(_LABELS + 2), "dim"), printable(str(page_of(path))))
+        console.print(line, soft_wrap=True)
+
+
+def put(table: Table, console: Console) -> None:
+    """Print a table; without the padding at the ends of lines where it goes to a file or a pipe."""
+    if console.is_terminal:
+        console.print(table)
+        return
+    with console.capture() as captured:
+        console.print(table)
+    for line in captured.get().splitlines():
+        console.file.write(f"{line.rstrip()}\n")
 
 
 def print_artifacts(rows: Sequence[ArtifactComparison], console: Console) -> None:
     """Print a line for each artifact: verdict, file name, causes and stabilizers."""
-    console.print(_artifacts(rows, plain=not speaks_unicode(console), width=console.width))
+    put(_artifacts(rows, plain=not speaks_unicode(console), width=console.width), console)
 
 
 def print_findings(findings: Sequence[Finding], console: Console) -> None:
@@ -70,7 +85,8 @@ def print_findings(findings: Sequence[Finding], console: Console) -> None:
         if finding.removed_by is not None:
             text.append(f"\nremoved by {finding.removed_by.name}/{finding.removed_by.version}", "dim")
         table.add_row(Text(f"  {finding.cause}", style), text)
-    console.print(table)
+    if findings:
+        put(table, console)
 
 
 def _headline(result: Answer, *, plain: bool) -> Text:
@@ -118,5 +134,4 @@ def _particulars(result: Answer) -> list[tuple[str, str]]:
         found.append(("environment", f"{environment.fidelity}: {environment.reason}"))
     if not result.dossiers and result.trust is not None and result.trust.accepted:
         found.append(("trust", result.trust.reason))
-    found += [("report", str(page_of(path))) for path in result.documents]
     return found
