@@ -22,6 +22,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "report": ("report", "Show what was concluded: counts, a list, or one result."),
     "image": ("image", "Lock, build, verify and list base images."),
     "keys": ("keys", "Make, show, export and pin keys."),
+    "layout": ("layout", "Make a signed layout, so that stock in-toto clients accept what was reproduced."),
     "doctor": ("doctor", "Say what is missing on this machine and how to get it."),
     "cache": ("cache", "Show, prune or clear downloads and prepared environments."),
     "sweep": ("sweep", "Remove containers and volumes that a killed run left behind."),
