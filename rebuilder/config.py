@@ -98,6 +98,8 @@ class Settings:
     debian: DebianSettings = field(default_factory=DebianSettings)
     report_memory_bytes: int = 2 * _GIB
     report_timeout_s: int = 600
+    passphrase_file: Path | None = None
+    """Where the passphrase of the attestation key is (first line, mode 0600); None for a key without one."""
 
 
 _FILE_NAME = "rebuilder.toml"

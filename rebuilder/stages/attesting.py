@@ -13,7 +13,7 @@ from rebuilder.attest.context import make_context, rebuild_id
 from rebuilder.attest.evidence_files import BUILD_LOG, CONTROL_LOG, list_documents
 from rebuilder.attest.inventory import list_files
 from rebuilder.attest.keys import Role
-from rebuilder.attest.keystore import ensure_key
+from rebuilder.attest.keystore import ensure_key, passphrase_from_file
 from rebuilder.attest.request import collect_signed, write_records, write_request
 from rebuilder.attest.run_signer import run_signer
 from rebuilder.model import codec
@@ -37,6 +37,8 @@ def attest(dossier: Dossier, records: Records, world: World) -> Path:
     2. The signer, a process of its own, derives every payload again, checks, and signs.
     3. Everything is published at once; the ledger learns of it last.
     """
+    secret = world.settings.passphrase_file
+    passphrase = passphrase_from_file(secret) if secret is not None else None
     with storage_errors(world.settings.state):
         world.settings.state.mkdir(parents=True, exist_ok=True, mode=0o700)
         staging = tempfile.TemporaryDirectory(prefix="attest-", dir=world.settings.state)
@@ -44,14 +46,14 @@ def attest(dossier: Dossier, records: Records, world: World) -> Path:
         staged, request = Path(name, "result"), Path(name, "request")
         _stage(dossier, records, staged, world)
         context = make_context(
-            ensure_key(world.settings.state, Role.ATTESTATION),
+            ensure_key(world.settings.state, Role.ATTESTATION, passphrase=passphrase),
             builder_key(world),
             ordinal=_ordinal(dossier, world),
             accepts_equivalent=world.settings.policy.accept_equivalent,
             documents=list_documents(staged),
         )
         write_request(request, staged, dossier, context)
-        run_signer(request, state=world.settings.state)
+        run_signer(request, state=world.settings.state, passphrase=passphrase)
         signed = collect_signed(request, staged)
         documents = {path: staged / path for path in list_files(staged)}
         publication = Publication(dossier=dossier, rebuild_id=rebuild_id(dossier, context), documents=documents)
