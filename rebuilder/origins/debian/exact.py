@@ -7,7 +7,7 @@ comes from the suite, and is named.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rebuilder.errors import DependencyUnavailable, EnvironmentUnavailable
 from rebuilder.model.evidence import Evidence
@@ -70,7 +70,7 @@ def exact_set(view: SuiteView, buildinfo: Buildinfo, snapshot: Snapshot | None) 
     # 3.
     native = [each for each in sought if each.architecture == buildinfo.build_architecture]
     versions = {each.name: each.version for each in native}
-    lock = lock_image(view, versions=versions, more=indices)
+    lock = _lock(view, versions, indices)
     odd = [package for package in lock.packages if versions.get(package.name, package.version) != package.version]
     if odd:
         raise EnvironmentUnavailable(
@@ -97,6 +97,16 @@ def describe(exact: ExactSet, name: str) -> str:
         + (f", {len(exact.from_snapshot)} of them from the snapshot archive" if exact.from_snapshot else "")
         + (f"; added to the image because it lists none: {added}{more}" if exact.added else "")
     )
+
+
+def _lock(view: SuiteView, versions: dict[str, str], past: tuple[IndexFile, ...]) -> ImageLock:
+    """Lock with what is added from the suite as it is; where that needs newer packages, as it was."""
+    try:
+        return lock_image(view, versions=versions, more=past)
+    except EnvironmentUnavailable:
+        if not past:
+            raise
+        return lock_image(replace(view, indices=()), versions=versions, more=past)
 
 
 def _sought(buildinfo: Buildinfo) -> tuple[Sought, ...]:
