@@ -130,8 +130,10 @@ def test_attack_a_kept_answer_that_was_changed(index: IndexFile, tmp_path: Path)
     ("output", "errors", "words"),
     [
         (
-            b"The following packages have unmet dependencies:\n"
-            b" builddeps:/x : Depends: nowhere but it is not installable\n",
+            (
+                b"The following packages have unmet dependencies:\n"
+                b" builddeps:/x : Depends: nowhere but it is not installable\n"
+            ),
             b"E: Unable to correct problems, you have held broken packages.\n",
             "Depends: nowhere but it is not installable",
         ),
