@@ -46,12 +46,17 @@ def _compare_containers(walk: Walk, pair: Pair, kind: ArchiveKind) -> None:
         walk.add_bytes(pair, not_opened="every member is equal, yet the bytes are not")
 
 
+def compare_plain(walk: Walk, pair: Pair) -> None:
+    """Compare two contents as text or as bytes, whatever they may be: for what is read or run as it stands."""
+    if not is_same(pair.reference, pair.rebuilt) and not _compare_text(walk, pair):
+        walk.add_bytes(pair, causes=explain_bytes(pair.reference, pair.rebuilt))
+
+
 def _compare_leaf(walk: Walk, pair: Pair) -> None:
     if pair.reference.head(4) == MAGIC == pair.rebuilt.head(4):
         compare_elf(walk, pair)
-    elif not _compare_text(walk, pair):
-        causes = explain_bytes(pair.reference, pair.rebuilt)
-        walk.add_bytes(pair, causes=causes)
+    else:
+        compare_plain(walk, pair)
 
 
 def _compare_text(walk: Walk, pair: Pair) -> bool:

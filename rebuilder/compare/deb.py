@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from rebuilder.compare.contents import compare_contents
+from rebuilder.compare.contents import compare_contents, compare_plain
 from rebuilder.compare.control import compare_control
 from rebuilder.compare.differences import AttributeDiffers, CompressionDiffers, Place
 from rebuilder.compare.md5sums import Changed, compare_md5sums
 from rebuilder.compare.members import compare_attributes, compare_members
-from rebuilder.compare.readers.archive import Archive, ArchiveKind, Attributes, Member, MemberType
+from rebuilder.compare.readers.archive import Archive, ArchiveKind, Attribute, Attributes, Member, MemberType
 from rebuilder.compare.readers.deb import CONTROL, DATA
 from rebuilder.compare.readers.detect import detect, read_archive
 from rebuilder.compare.readers.extent import Extent, is_same
@@ -47,7 +47,8 @@ class DebComparison:
     def compare(self, pair: Pair, archives: tuple[Archive, Archive]) -> None:
         """Compare all layers; data.tar comes before control.tar, whatever the order in the files."""
         outside = replace(pair, place=Place.OUTSIDE)
-        old, new = (replace(archive, members=_by_stem(archive)) for archive in archives)
+        common = {member.name for member in archives[0].members} & {member.name for member in archives[1].members}
+        old, new = (replace(archive, members=_by_stem(archive, common)) for archive in archives)
         compare_members(self._walk, outside, (old, new), self._outside)
         self._compare_names(outside, archives)
         names = {_stem(member.name): member.name for member in archives[0].members}
@@ -59,14 +60,15 @@ class DebComparison:
 
     def _outside(self, walk: Walk, pair: Pair) -> None:
         """Keep the two parts for later; compare whatever else there is in the ar archive."""
-        if pair.name in _PLACES and pair.name not in self._parts:
-            self._parts[pair.name] = pair
+        stem = _stem(pair.name)
+        if stem in _PLACES and stem not in self._parts:
+            self._parts[stem] = pair
         else:
             compare_contents(walk, pair)
 
     def _equal_control(self, pair: Pair, archive: Archive) -> Pair | None:
         """Return an equal control.tar where data.tar is not equal: its md5sums is checked all the same."""
-        contents = [member.content for member in archive.members if member.name == CONTROL and member.content]
+        contents = [member.content for member in archive.members if _stem(member.name) == CONTROL and member.content]
         return pair.inside(CONTROL, contents[0], contents[0]) if contents and self._changed else None
 
     def _compare_names(self, pair: Pair, archives: tuple[Archive, Archive]) -> None:
@@ -103,6 +105,8 @@ class DebComparison:
         with self._walk.collector.tally() as tally:
             compare_attributes(self._walk, pair, (old[0], new[0]), None)
             compare_members(self._walk, inside, (old[2], new[2]), compare)
+            if place is Place.DATA:
+                self._add_hard_links(old[2])
             if place is Place.CONTROL:
                 self._check_claims(inside, (old[2], new[2]))
         if tally.total or same_packed:
@@ -121,6 +125,13 @@ class DebComparison:
         name = pair.name.removeprefix("./")
         self._changed[name] = Changed(reference=pair.reference, rebuilt=pair.rebuilt, tally=tally)
 
+    def _add_hard_links(self, archive: Archive) -> None:
+        """Count a hard link to a changed file as changed: md5sums has a line for each of its names."""
+        for member in archive.members:
+            target = self._changed.get((member.attribute(Attribute.LINK) or "").removeprefix("./"))
+            if member.type is MemberType.HARDLINK and target is not None:
+                self._changed.setdefault(member.name.removeprefix("./"), target)
+
     def _control(self, walk: Walk, pair: Pair) -> None:
         match pair.name.removeprefix("./"):
             case "control":
@@ -128,7 +139,7 @@ class DebComparison:
             case "md5sums":
                 self._claims.append(pair)
             case _:
-                compare_contents(walk, pair)
+                compare_plain(walk, pair)
 
     def _check_claims(self, pair: Pair, archives: tuple[Archive, Archive]) -> None:
         """Check md5sums against data.tar, equal or not; as bytes where there are several, or data.tar is not known."""
@@ -171,5 +182,6 @@ def _is_well_named(member: Member, stem: str) -> bool:
     return kind is not None and member.name == stem + _SUFFIXES.get(kind, "?")
 
 
-def _by_stem(archive: Archive) -> tuple[Member, ...]:
-    return tuple(replace(member, name=_stem(member.name)) for member in archive.members)
+def _by_stem(archive: Archive, common: set[str]) -> tuple[Member, ...]:
+    """Give a part whose name says its compression, and differs from the other side's, the name that both share."""
+    return tuple(m if m.name in common else replace(m, name=_stem(m.name)) for m in archive.members)

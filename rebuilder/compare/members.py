@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Iterable
 from dataclasses import replace
 
@@ -149,8 +150,8 @@ def _add_presence(walk: Walk, pair: Pair, old: Member | None, new: Member | None
 
 
 def _order_matters(members: tuple[Member, ...]) -> bool:
-    names = {member.name.strip("/") for member in members}
-    links = {member.name.strip("/") for member in members if member.type is MemberType.SYMLINK}
+    names = {posixpath.normpath(f"/{member.name}") for member in members}
+    links = {posixpath.normpath(f"/{member.name}") for member in members if member.type is MemberType.SYMLINK}
     if len(names) < len(members) or any(member.type is MemberType.HARDLINK for member in members):
         return True
     return any(_parents(name) & links for name in names) if links else False

@@ -18,10 +18,10 @@ _DAY = r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]{0,6}"
 _TIME = r"\d{1,2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?"
 _ZONE = r"[+-]\d{2}:?\d{2}|[A-Z]{3,5}|Z"
 _DATE = (
-    rf"\b(?:{_DAY},? +)?(?:\d{{4}}-\d{{2}}-\d{{2}}|\d{{4}}/\d{{2}}/\d{{2}}"
-    rf"|{_MONTH} +\d{{1,2}}(?: +{_TIME}\0?)?,? +\d{{4}}"
-    rf"|\d{{1,2}}(?:st|nd|rd|th)?[ -]{_MONTH}[ -]\d{{4}}|{_MONTH},? +\d{{4}})"
-    rf"(?:[T ,]+{_TIME})?|\b{_TIME}\b|\b20[0-4]\d[01]\d[0-3]\d(?:\d{{4}}(?:\d\d)?)?\b"
+    rf"\b(?:{_DAY},? {{1,3}})?(?:\d{{4}}-\d{{2}}-\d{{2}}|\d{{4}}/\d{{2}}/\d{{2}}"
+    rf"|{_MONTH} {{1,3}}\d{{1,2}}(?: {{1,3}}{_TIME}\0?)?,? {{1,3}}\d{{4}}"
+    rf"|\d{{1,2}}(?:st|nd|rd|th)?[ -]{_MONTH}[ -]\d{{4}}|{_MONTH},? {{1,3}}\d{{4}})"
+    rf"(?:[T ,]{{1,3}}{_TIME})?|\b{_TIME}\b|\b20[0-4]\d[01]\d[0-3]\d(?:\d{{4}}(?:\d\d)?)?\b"
 )
 _YEAR_CONTEXT = re.compile(
     r"copyright|\(c\)|©|built|build|compiled|generated|date|^\W*(?:19|20)\d\d\W*\Z", re.IGNORECASE

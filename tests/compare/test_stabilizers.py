@@ -195,6 +195,35 @@ def test_nothing_hides_what_gets_installed(
     assert found.findings[0].removed_by is None
 
 
+def test_a_maintainer_script_may_be_a_program(against_sample: CompareDebs) -> None:
+    """A compiled postinst with another build-id is a changed script, not a drifted build-id."""
+
+    def deb(program: bytes) -> Deb:
+        return replace(sample(), scripts=(Entry(name="./postinst", content=program, mode=0o755),))
+
+    program = ELF.read_bytes()
+    found = against_sample(deb(with_other_build_id(program)), reference=deb(program))
+    assert (found.verdict, found.causes) == (Verdict.DIFFERENT, (Cause.MAINTAINER_SCRIPT_CHANGED,))
+    packed = [gzip.compress(b"#!/bin/sh\n", mtime=time) for time in (1, 2)]
+    found = against_sample(deb(packed[1]), reference=deb(packed[0]))
+    assert (found.verdict, found.causes) == (Verdict.DIFFERENT, (Cause.MAINTAINER_SCRIPT_CHANGED,))
+
+
+def test_hard_links_to_a_drifted_program(against_sample: CompareDebs) -> None:
+    """md5sums has a line for each name of a file; all of them follow the one build-id."""
+    link = Entry(name="./usr/bin/z", type=tarfile.LNKTYPE, link=PROGRAM, mode=0o755)
+
+    def deb(program: bytes) -> Deb:
+        made = replace(sample(), data=(*sample().data, link)).with_file(PROGRAM, program)
+        line = next(line for line in made.md5sums.splitlines() if line.endswith(b"usr/bin/sample"))
+        return replace(made, stale_md5sums=made.md5sums + line.replace(b"usr/bin/sample", b"usr/bin/z") + b"\n")
+
+    program = ELF.read_bytes()
+    found = against_sample(deb(with_other_build_id(program)), reference=deb(program))
+    assert (found.verdict, found.causes) == (Verdict.EQUIVALENT, (Cause.BUILD_ID,))
+    assert len(found.findings) == 4
+
+
 def test_capabilities_are_never_hidden(against_sample: CompareDebs) -> None:
     """A file capability in a pax record counts like a setuid bit."""
     other = sample()
