@@ -104,7 +104,8 @@ def text_of(raw: bytes) -> str:
 
 def shown(name: str, limit: int = 400) -> str:
     """Make a name or value safe to print: one line, no control characters, bounded."""
-    clean = "".join(char if char.isprintable() else _escaped(char) for char in name[: limit + 1])
+    cut = name[: limit + 1]
+    clean = cut if cut.isprintable() else "".join(char if char.isprintable() else _escaped(char) for char in cut)
     return clean if len(clean) <= limit else clean[: limit - 1] + "…"
 
 

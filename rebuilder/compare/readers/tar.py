@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
+from sys import intern
 
 from rebuilder.compare.readers.archive import Archive, ArchiveKind, Attribute, Attributes, Member, MemberType, text_of
 from rebuilder.compare.readers.extent import Extent
@@ -152,6 +153,7 @@ def _member(header: TarHeader, content: Extent, pending: _Pending, shared: dict[
         attributes.append((Attribute.DEVICE, f"{header.device[0]},{header.device[1]}"))
     attributes += [(f"pax:{key}", text_of(value)) for key, value in sorted(records.items())]
     attributes.append((Attribute.ENCODING, "; ".join(quirks)))
+    attributes = [(key, intern(value)) for key, value in attributes]
     has_content = kind in {MemberType.FILE, MemberType.OTHER}
     return Member(name=text_of(name), type=kind, attributes=tuple(attributes), content=content if has_content else None)
 

@@ -65,9 +65,11 @@ def parse_header(block: bytes) -> TarHeader:
 
 def _verify_checksum(block: bytes) -> None:
     total = sum(block) - sum(block[148:156]) + 8 * 0x20
-    signed = total - 256 * sum(byte > 127 for byte in block[:148] + block[156:])
     stored = _octal(block[148:156])
-    if stored not in {total, signed}:
+    if stored == total:
+        return
+    signed = total - 256 * sum(byte > 127 for byte in block[:148] + block[156:])
+    if stored != signed:
         raise HostileInput("a tar header's checksum is wrong")
 
 
