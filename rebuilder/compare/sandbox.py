@@ -1,14 +1,14 @@
 """Runs one of the child's tasks in a cage and brings back its answer, or an error of ours.
 
-The child's answer is not trusted beyond its shape: it is parsed strictly, and file digests in it are checked by the
-judge against what was published and rebuilt.
+The child's answer is parsed strictly, and what can be known without opening an archive is not taken from it: names and
+digests are ours, a verdict must follow from the findings and from the rule.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar, cast
 
@@ -93,7 +93,9 @@ def compare_in_child(
         limits=bounds.limits,
     )
     try:
-        return run_in_child(TaskName.COMPARE, request, ArtifactComparison, bounds)
+        found = run_in_child(TaskName.COMPARE, request, ArtifactComparison, bounds)
+        _verify_answer(found, rule)
+        return replace(found, filename=filename, reference=files[0], rebuilt=files[1])
     except (ResourceExhausted, HostileInput) as error:
         findings = tuple(
             Finding(path=filename, cause=cause, detail=detail, reference=str(digests[0]), rebuilt=str(digests[1]))
@@ -110,6 +112,21 @@ def compare_in_child(
             rebuilt=files[1],
             findings=findings,
         )
+
+
+def _verify_answer(found: ArtifactComparison, rule: Rule) -> None:
+    """Raise HostileInput when an answer about two files that differ contradicts itself or the rule."""
+    known = {removal.stabilizer for removal in rule.removals}
+    used = {finding.removed_by for finding in found.findings}
+    is_removed = None not in used and bool(used)
+    if found.verdict not in {Verdict.EQUIVALENT, Verdict.DIFFERENT} or not found.findings:
+        raise HostileInput(
+            f"the child says {found.verdict} with {len(found.findings)} findings about files that differ"
+        )
+    if not (used - {None} <= set(found.stabilizers) <= known):
+        raise HostileInput("the child names stabilizers that the rule does not have, or that it did not list")
+    if found.verdict is Verdict.EQUIVALENT and not is_removed:
+        raise HostileInput("the child says equivalent, although a difference remains")
 
 
 def read_deb_member_in_child(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,9 @@ from rebuilder.compare.rule import DEB
 from rebuilder.compare.sandbox import Bounds, compare_in_child, read_deb_member_in_child, run_in_child
 from rebuilder.compare.tasks import DebMemberRequest, FileContent, TaskName
 from rebuilder.errors import HostileInput, StorageFailure
+from rebuilder.model import codec
 from rebuilder.model.cause import Cause
+from rebuilder.model.comparison import ArtifactComparison, Finding, Stabilizer
 from rebuilder.model.verdict import Verdict
 from rebuilder.world.process import Cage
 from tests.compare.makers import ELF, compress, flipped, make_ar, make_tar, sample, with_other_build_id
@@ -111,15 +114,45 @@ def test_malformed_requests_are_refused(request_: bytes) -> None:
     assert json.loads(document)["kind"] == "HostileInput"
 
 
-def test_a_child_that_lies_is_refused(pair: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """An answer that is no answer is not believed."""
+REMAINS = Finding(path="p", cause=Cause.PAYLOAD_CHANGED, detail="d")
+REMOVED = replace(REMAINS, removed_by=Stabilizer(name="anything", version=1))
+
+
+@pytest.mark.parametrize(
+    ("lie", "message"),
+    [
+        (b'{"verdict":"reproduced"}', "not a valid ArtifactComparison"),
+        ((Verdict.REPRODUCED, (), ()), "says reproduced"),
+        ((Verdict.EQUIVALENT, (), ()), "equivalent with 0 findings"),
+        ((Verdict.EQUIVALENT, (REMAINS,), ()), "although a difference remains"),
+        ((Verdict.EQUIVALENT, (REMOVED,), (Stabilizer(name="anything", version=1),)), "the rule does not have"),
+    ],
+)
+def test_a_child_that_lies_is_refused(
+    pair: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, lie: object, message: str
+) -> None:
+    """An answer that is none, or that contradicts itself or the rule, is not believed."""
+    if isinstance(lie, tuple):
+        verdict, findings, stabilizers = lie
+        lie = codec.render(
+            ArtifactComparison(
+                filename="x",
+                verdict=verdict,
+                causes=(),
+                reference=None,
+                rebuilt=None,
+                findings=findings,
+                stabilizers=stabilizers,
+            )
+        )
+    (tmp_path / "answer").write_bytes(b"answer\n" + bytes(lie))  # type: ignore[call-overload]
     liar = tmp_path / "liar"
-    liar.write_text('#!/bin/sh\nprintf \'answer\\n{"verdict":"reproduced"}\'\n')
+    liar.write_text(f"#!/bin/sh\ncat {tmp_path}/answer\n")
     liar.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(liar))
     found = compare_in_child(*pair, filename="a.deb", rule=DEB)
     assert found.verdict is Verdict.DIFFERENT
-    assert "not a valid ArtifactComparison" in found.findings[1].detail
+    assert message in found.findings[1].detail
 
 
 def test_a_flipped_byte_through_the_child(tmp_path: Path) -> None:
