@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from rebuilder.compare.rule import DEB
+from rebuilder.compare.sandbox import compare_in_child
 from rebuilder.model.verdict import Verdict
-from tests.attest.factory import ATTESTER, BUILDER, dossier, publish
+from tests.attest.factory import ATTESTER, BUILDER, Sample, dossier, publish
 
 Cli = Callable[..., tuple[int, str, str]]
 
@@ -20,10 +23,26 @@ def _key(pem: str) -> Path:
     return path
 
 
+def _sample(verdict: Verdict, scratch: Path) -> Sample:
+    """Make a sample whose difference, if there is one, is what comparing its files really finds."""
+    sample = dossier({"sample": verdict})
+    if verdict is not Verdict.DIFFERENT:
+        return sample
+    (artifact,) = sample.dossier.comparison.artifacts
+    sides = {side: scratch / side / artifact.filename for side in ("reference", "rebuilt")}
+    for side, path in sides.items():
+        path.parent.mkdir()
+        path.write_bytes(sample.files[f"artifacts/{side}/{artifact.filename}"])
+    found = compare_in_child(sides["reference"], sides["rebuilt"], filename=artifact.filename, rule=DEB)
+    artifact = replace(artifact, causes=found.causes, findings=found.findings)
+    comparison = replace(sample.dossier.comparison, artifacts=(artifact,))
+    return replace(sample, dossier=replace(sample.dossier, comparison=comparison))
+
+
 @pytest.mark.parametrize(("verdict", "code"), [(Verdict.REPRODUCED, 0), (Verdict.DIFFERENT, 1), (Verdict.UNDECIDED, 4)])
 def test_a_result_that_holds_gives_its_verdict(verdict: Verdict, code: int, cli: Cli, tmp_path: Path) -> None:
     """With the key in hand, or pinned; as text and as JSON."""
-    result = publish(tmp_path, dossier({"sample": verdict}))
+    result = publish(tmp_path, _sample(verdict, tmp_path))
     key = _key(ATTESTER.public_key.pem)
     found, out, _ = cli("check", result, "--key", key)
     assert (found, f"holds: {verdict}" in out) == (code, True)
@@ -44,6 +63,14 @@ def test_a_forged_field_is_refused(cli: Cli, tmp_path: Path) -> None:
     code, out, err = cli("check", result, "--key", _key(ATTESTER.public_key.pem))
     assert (code, out) == (3, "")
     assert "error: " in err
+
+
+def test_a_difference_that_does_not_repeat_is_refused(cli: Cli, tmp_path: Path) -> None:
+    """The artifacts beside a result are compared once more, and must say what was published."""
+    result = publish(tmp_path, dossier({"sample": Verdict.DIFFERENT}))
+    code, out, err = cli("check", result, "--key", _key(ATTESTER.public_key.pem))
+    assert (code, out) == (3, "")
+    assert "comparing again finds a difference that was not published" in err
 
 
 def test_another_key_is_refused(cli: Cli, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -16,10 +17,16 @@ from tests.publish import factory, hostile
 Cli = Callable[..., tuple[int, str, str]]
 
 
+@pytest.fixture(scope="module")
+def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Publish one result of every kind, to be copied."""
+    return _publish(tmp_path_factory.mktemp("published"), factory.sample())
+
+
 @pytest.fixture
-def results(tmp_path: Path) -> Path:
-    """Publish one result of every kind."""
-    return _publish(tmp_path, factory.sample())
+def results(published: Path, tmp_path: Path) -> Path:
+    """Copy those results to where a test runs."""
+    return Path(shutil.copytree(published, tmp_path / "results"))
 
 
 def _publish(directory: Path, sample: Iterable[tuple[Dossier, int]]) -> Path:
@@ -57,11 +64,10 @@ def test_one_package_and_one_result(cli: Cli, results: Path) -> None:
     assert "| verdict | artifact |" in cli("report", directory, "--format", "markdown")[1]
 
 
-def test_what_is_not_there_is_said(cli: Cli, tmp_path: Path) -> None:
+def test_what_is_not_there_is_said(cli: Cli, results: Path) -> None:
     """No results yet, or none of that package."""
-    code, _, err = cli("report")
+    code, _, err = cli("report", "--results", "elsewhere")
     assert (code, "no such directory" in err) == (4, True)
-    _publish(tmp_path, factory.sample())
     code, _, err = cli("report", "absent")
     assert (code, "no result of absent" in err) == (2, True)
 

