@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 
 from rebuilder.compare.tokens import Mask, explain_line
@@ -40,10 +41,15 @@ def change_of(reference: str, rebuilt: str, also: tuple[Mask, ...] = ()) -> Text
     first = pairs[0] if pairs else ("".join(old[len(new) : len(new) + 1]), "".join(new[len(old) : len(old) + 1]))
     return TextChange(
         causes=in_reporting_order(_explain(old, new, pairs, also)),
-        lines=max(len(pairs), abs(len(old) - len(new))),
+        lines=max(_only(old, new), _only(new, old)) or len(pairs),
         first=first,
         only_comments=len(old) == len(new) and all(a.startswith("#") and b.startswith("#") for a, b in pairs),
     )
+
+
+def _only(these: list[str], those: list[str]) -> int:
+    """Count the lines that one list has more often than the other."""
+    return (Counter(these) - Counter(those)).total()
 
 
 def _changed_part(old: list[str], new: list[str]) -> tuple[list[str], list[str]]:
