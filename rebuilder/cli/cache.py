@@ -9,7 +9,7 @@ import click
 
 from rebuilder.cli import options
 from rebuilder.cli.output import say, say_json
-from rebuilder.errors import EngineFailure
+from rebuilder.errors import EngineFailure, UsageError
 from rebuilder.model.codec import to_plain
 from rebuilder.model.quantity import render_size
 
@@ -47,7 +47,7 @@ def show(config: Path | None, *, as_json: bool) -> None:
 def prune(budget: str | None, config: Path | None, *, as_json: bool) -> None:
     """Remove what was used longest ago, until each cache fits its budget."""
     settings = options.settings_from(config, cache_budget=budget)
-    _tell([cache.prune(settings.cache_budget_bytes) for cache in _caches(settings)], as_json=as_json)
+    _tell(_pruned(settings, settings.cache_budget_bytes), as_json=as_json)
 
 
 @command.command("clear", cls=options.JsonVerb)
@@ -55,7 +55,16 @@ def prune(budget: str | None, config: Path | None, *, as_json: bool) -> None:
 @options.json_option
 def clear(config: Path | None, *, as_json: bool) -> None:
     """Remove everything that is not in use right now."""
-    _tell([cache.prune(0) for cache in _caches(options.settings_from(config))], as_json=as_json)
+    _tell(_pruned(options.settings_from(config), 0), as_json=as_json)
+
+
+def _pruned(settings: Settings, budget_bytes: int) -> list[Usage]:
+    from rebuilder.stages.tidying import nobody_uses  # noqa: PLC0415 - after the options are parsed
+
+    with nobody_uses(settings) as free:
+        if not free:
+            raise UsageError("a verification uses the caches right now", hint="try again when it has ended")
+        return [cache.prune(budget_bytes) for cache in _caches(settings)]
 
 
 def _caches(settings: Settings) -> list[Cache]:

@@ -84,10 +84,16 @@ def command(targets: tuple[str, ...], **chosen: object) -> int:
     if wanted.provenance is not None and len(requests) > 1:
         raise UsageError("--provenance speaks about one target", hint="verify the others in another command")
     from rebuilder.cli import progress, world  # noqa: PLC0415 - a wrong option is answered before this is loaded
+    from rebuilder.stages import tidying  # noqa: PLC0415
 
+    if not wanted.dry_run:
+        world.verify_writable(settings.results)
     with progress.for_stderr(sys.stderr, quiet=wanted.quiet) as shown:
         machine = world.open_world(settings, shown)
-        codes = [_one(request, machine, shown, as_json=wanted.as_json) for request in requests]
+        with tidying.in_use(settings):
+            codes = [_one(request, machine, shown, as_json=wanted.as_json) for request in requests]
+        if not wanted.dry_run:
+            tidying.tidy(machine)
     return gravest(codes)
 
 

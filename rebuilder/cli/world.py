@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import tempfile
 from datetime import UTC, datetime
 from functools import cache
+from pathlib import Path
 
 from rebuilder.build.cache import Downloads, PreparedIndex
 from rebuilder.build.container import Engine
 from rebuilder.config import Settings
 from rebuilder.progress import Progress
+from rebuilder.stages.tidying import sweep_first
 from rebuilder.stages.world import World
 from rebuilder.store.blobs import LocalBlobs
 from rebuilder.store.ledger import FILE_NAME, Ledger, open_ledger
+from rebuilder.world.files import storage_errors
 from rebuilder.world.http import HttpFetcher
 
 
@@ -20,7 +24,9 @@ def open_world(settings: Settings, progress: Progress) -> World:
 
     @cache
     def engine() -> Engine:
-        return open_engine(settings)
+        opened = open_engine(settings)
+        sweep_first(settings, opened, progress)
+        return opened
 
     return World(
         settings=settings,
@@ -31,6 +37,15 @@ def open_world(settings: Settings, progress: Progress) -> World:
         progress=progress,
         now=lambda: datetime.now(UTC),
     )
+
+
+def verify_writable(directory: Path) -> None:
+    """Raise StorageFailure unless results can be written there: known now rather than after an hour's build."""
+    with storage_errors(directory):
+        directory.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=directory) as stream:
+            stream.write(b"\0" * 4096)
+            stream.flush()
 
 
 def open_engine(settings: Settings) -> Engine:

@@ -246,6 +246,17 @@ def test_interruption_stops_the_rest(cli: Cli, pipeline: FakePipeline) -> None:
         assert len(pipeline.requests) == 1
 
 
+def test_results_that_cannot_be_written_are_found_first(cli: Cli, pipeline: FakePipeline, tmp_path: Path) -> None:
+    """Before anything is downloaded or built; a dry run needs none."""
+    (tmp_path / "taken").write_text("in the way")
+    code, out, err = cli("verify", "--results", "taken/results", "deb:trixie/demo")
+    assert (code, out) == (4, "")
+    assert "error: " in err
+    assert "hint: " in err
+    assert pipeline.requests == []
+    assert cli("verify", "--dry-run", "--results", "taken/results", "deb:trixie/demo")[0] == 0
+
+
 def test_progress_is_on_stderr_and_can_be_silent(cli: Cli, pipeline: FakePipeline) -> None:
     """Stdout is data alone."""
     _, out, err = cli("verify", "deb:trixie/demo")
