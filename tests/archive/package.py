@@ -40,7 +40,7 @@ _RULES = dedent("""\
     \t  sed '1,/^ -- /d' debian/changelog | sed 1d | gzip -9n > $(DOC)/changelog.Debian.gz; \\
     \telse gzip -9n < debian/changelog > $(DOC)/changelog.Debian.gz; fi
     \tchmod 644 $(DOC)/*
-    \tdpkg-gencontrol -p$* -Pdebian/staging/$*
+    {steps}\tdpkg-gencontrol -p$* -Pdebian/staging/$*
     \tdpkg-deb --root-owner-group --build debian/staging/$* ..
     .PHONY: build build-arch build-indep clean binary binary-arch binary-indep
     """)
@@ -68,6 +68,8 @@ class Source:
     content: str = "content\n"
     binnmu: str | None = None
     """Version of a binary-only rebuild whose entry goes on top of the changelog (in the build, not in the source)."""
+    rules: str | None = None
+    """debian/rules, where the usual ones will not do."""
 
     @property
     def upstream(self) -> str:
@@ -92,14 +94,24 @@ class Made:
 
 def make(source: Source, directory: Path) -> Made:
     """Make a source package (3.0, quilt) and build its .debs in a directory of their own; keep what is there."""
+    return _keep(source, directory, has_debs=True)
+
+
+def make_source(source: Source, directory: Path) -> Made:
+    """Make a source package alone, in a directory of its own; keep what is there."""
+    return _keep(source, directory, has_debs=False)
+
+
+def _keep(source: Source, directory: Path, *, has_debs: bool) -> Made:
     recipe = directory / "recipe"
-    wanted = f"{source}\n{hashlib.sha256(Path(__file__).read_bytes()).hexdigest()}\n"
+    wanted = f"{source}\n{has_debs}\n{hashlib.sha256(Path(__file__).read_bytes()).hexdigest()}\n"
     if not recipe.is_file() or recipe.read_text() != wanted:
         shutil.rmtree(directory, ignore_errors=True)
         directory.mkdir(parents=True)
         tree = _write_tree(source, directory)
         _run("dpkg-source", "-b", tree.name, cwd=directory)
-        build(source, tree)
+        if has_debs:
+            build(source, tree)
         recipe.write_text(wanted)
     dsc = next(directory.glob("*.dsc"))
     files = (dsc, *sorted(path for path in directory.iterdir() if ".tar." in path.name))
@@ -132,7 +144,14 @@ def _write_tree(source: Source, directory: Path) -> Path:
     (debian / "changelog").write_text(_entry(source.name, source.version, "Made by the tests."))
     (debian / "copyright").write_text("Public domain.\n")
     (debian / "source" / "format").write_text("3.0 (quilt)\n")
-    rules = {
+    (debian / "rules").write_text(source.rules or usual_rules(source))
+    (debian / "rules").chmod(0o755)
+    return tree
+
+
+def usual_rules(source: Source, *steps: str) -> str:
+    """Return debian/rules that pack data/content; `steps` are shell lines that shape the staged package (`$*`) more."""
+    targets = {
         kind: " ".join(
             f"deb-{binary.name}"
             for binary in source.binaries
@@ -140,9 +159,7 @@ def _write_tree(source: Source, directory: Path) -> Path:
         )
         for kind, is_all in (("arch", False), ("indep", True))
     }
-    (debian / "rules").write_text(_RULES.format(**rules))
-    (debian / "rules").chmod(0o755)
-    return tree
+    return _RULES.format(**targets, steps="".join(f"\t{step}\n" for step in steps))
 
 
 def _write_orig(source: Source, directory: Path, tree: Path) -> None:
