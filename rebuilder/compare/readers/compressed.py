@@ -19,6 +19,8 @@ from rebuilder.errors import HostileInput
 
 CONTENT = "content"
 _STREAMS = 10_000
+_XZ_HEADERS = 12 + 1024
+"""Longest stream header and block header together."""
 
 
 def read_compressed(extent: Extent, kind: ArchiveKind, workspace: Workspace) -> Archive:
@@ -88,12 +90,33 @@ def _unpack(extent: Extent, make: Callable[[], _Decoder], notes: list[tuple[str,
 
 
 def _xz_parameters(extent: Extent) -> Attributes:
-    """Check type and first block header: filters and window (the .xz file format, sections 2.1.1 and 3.1)."""
-    head = extent.head(64)
+    """Check type and the first block's filters (the .xz file format, sections 2.1.1 and 3.1).
+
+    The sizes and the CRC32 in a block's header follow from what is packed; whether sizes are written is a parameter.
+    """
+    head = extent.head(_XZ_HEADERS)
     if len(head) < 24:
         raise HostileInput("not a sound xz stream: ends early")
-    length = min((head[12] + 1) * 4, 52)
-    return ((Attribute.PACKING, f"xz check {head[7]:#x}, block header {head[12 : 12 + length].hex()}"),)
+    check, length, flags = head[7], (head[12] + 1) * 4, head[13]
+    if head[12] == 0:
+        return ((Attribute.PACKING, f"xz check {check:#x}, no block"),)
+    start = end = 14
+    for is_written in (flags & 0x40, flags & 0x80):
+        start = end = _after_number(head, start) if is_written else start
+    for _ in range((flags & 0x03) + 1):
+        size_at = _after_number(head, end)
+        end = _after_number(head, size_at) + head[size_at]
+    if end > 12 + length - 4:
+        raise HostileInput("not a sound xz stream: a block header that does not hold its filters")
+    return ((Attribute.PACKING, f"xz check {check:#x}, block flags {flags:#x}, filters {head[start:end].hex()}"),)
+
+
+def _after_number(data: bytes, position: int) -> int:
+    """Return where a number of variable length ends (the .xz file format, section 1.2)."""
+    for end in range(position, min(position + 9, len(data) - 1)):
+        if data[end] < 0x80:
+            return end + 1
+    raise HostileInput("not a sound xz stream: a number in a block header has no end")
 
 
 def _unpack_zstd(extent: Extent, workspace: Workspace, notes: list[tuple[str, str]]) -> Iterator[bytes]:

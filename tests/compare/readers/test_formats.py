@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import io
 import stat
+import subprocess
 import tarfile
 import zipfile
 
 import pytest
 
 from rebuilder.compare.readers.archive import ArchiveKind, Attribute, MemberType
+from rebuilder.errors import HostileInput
 from tests.compare.makers import EPOCH, Entry, compress, make_ar, make_tar, sample
 from tests.compare.readers.conftest import Read
 
@@ -61,6 +63,26 @@ def test_streams_unpack_and_name_their_parameters(read: Read, compression: str) 
     strong, _ = read(compress(data, compression, 9))
     assert weak.attributes
     assert compression == "zstd" or weak.attributes != strong.attributes
+
+
+def test_how_a_threaded_xz_packed_does_not_depend_on_what_it_packed(read: Read) -> None:
+    """Its block headers hold sizes and their checksum (as dpkg-deb's do), which are no parameters of the encoder."""
+    packed = [
+        subprocess.run(["xz", "-T2", "-c"], input=data, capture_output=True, check=True).stdout
+        for data in (b"one" * 400, b"another" * 5000)
+    ]
+    assert packed[0][13] == 0xC0
+    first, second = (read(each)[0].attributes for each in packed)
+    assert first == second
+
+
+@pytest.mark.parametrize("place", [13, 14, 15, 17, 18, 19])
+def test_attack_a_block_header_that_lies_about_its_shape(read: Read, place: int) -> None:
+    """A damaged header is refused by name, never read beyond its end."""
+    packed = bytearray(subprocess.run(["xz", "-T2", "-c"], input=b"one" * 400, capture_output=True, check=True).stdout)
+    packed[place] = 0xFF
+    with pytest.raises(HostileInput, match="not a sound xz stream"):
+        read(bytes(packed))
 
 
 def test_concatenated_streams_are_one_content(read: Read) -> None:
