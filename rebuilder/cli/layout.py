@@ -37,7 +37,7 @@ in-toto-verify --layout rebuild.layout --verification-keys owner.pem --link-dir 
 @options.config_option
 @options.json_option
 def command(  # noqa: PLR0913 - one parameter an option
-    out: Path, keys: tuple[Path, ...], threshold: int, days: int, pattern: str, config: Path | None, *, as_json: bool
+    *, out: Path, keys: tuple[Path, ...], threshold: int, days: int, pattern: str, config: Path | None, as_json: bool
 ) -> None:
     """Write an in-toto layout signed by your owner key: which rebuilders you trust, and how many must agree.
 

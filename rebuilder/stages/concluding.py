@@ -37,7 +37,7 @@ def conclude(attempt: Attempt, world: World) -> Dossier:
 
 
 def architecture_of(part: Release) -> str:
-    """The architecture of a part's artifacts; `source` when it has none."""
+    """Name the architecture of a part's artifacts; `source` when it has none."""
     return next((artifact.architecture for artifact in part.artifacts), "source")
 
 

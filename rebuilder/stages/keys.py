@@ -8,7 +8,7 @@ from rebuilder.stages.world import World
 
 
 def builder_key(world: World) -> PublicKey:
-    """The key of this machine's builder: made on first use, and enrolled with this machine's signer."""
+    """Return the key of this machine's builder: made on first use, and enrolled with this machine's signer."""
     state = world.settings.state
     key = ensure_key(state, Role.BUILDER)
     if key.keyid not in {known.keyid for known in enrolled(state, Role.BUILDER)}:

@@ -29,7 +29,8 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Callable[[Dossier, Rebuild], Non
     def prepare(published: Dossier, rebuild: Rebuild) -> None:
         assert published.plan is not None
         origin = SimpleNamespace(image=lambda *_: published.plan.environment.image)
-        monkeypatch.setattr(rebuilder.cli.world, "open_engine", lambda _: None)
+        engine = SimpleNamespace(leftovers=lambda: (), images=lambda: ())
+        monkeypatch.setattr(rebuilder.cli.world, "open_engine", lambda _: engine)
         monkeypatch.setattr(replaying, "origin_of", lambda *_: origin)
         monkeypatch.setattr(replaying, "build", lambda *_, **__: SimpleNamespace(rebuild=rebuild))
         monkeypatch.setattr(replaying, "compare", lambda *_, **__: published.comparison)

@@ -1,0 +1,70 @@
+"""Keeping house: what killed runs left is removed, and the caches stay within their budgets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rebuilder.build import locks
+from rebuilder.build.cache import Cache, Downloads, PreparedIndex
+from rebuilder.build.container import Engine
+from rebuilder.build.sweep import sweep
+from rebuilder.config import Settings
+from rebuilder.errors import EngineFailure, StorageFailure
+from rebuilder.progress import Progress
+from rebuilder.stages.world import World
+
+
+@contextmanager
+def in_use(settings: Settings) -> Iterator[None]:
+    """Keep every cache of these settings from being pruned while a run lasts."""
+    with locks.shared(_lock(settings)):
+        yield
+
+
+@contextmanager
+def nobody_uses(settings: Settings) -> Iterator[bool]:
+    """Say whether no run uses the caches; while it is so, none begins."""
+    with locks.exclusive_if_free(_lock(settings)) as free:
+        yield free
+
+
+def caches(settings: Settings, engine: Engine | None) -> tuple[Cache, ...]:
+    """Return the downloads, and with an engine the prepared environments."""
+    downloads = Downloads(settings.cache / "blobs")
+    return (downloads,) if engine is None else (downloads, PreparedIndex(settings.cache / "prepared", engine))
+
+
+def sweep_first(settings: Settings, engine: Engine, progress: Progress) -> None:
+    """Remove what dead runs left, before anything new is made; that an engine does not answer is for others to say."""
+    try:
+        swept = sweep(engine, PreparedIndex(settings.cache / "prepared", engine))
+    except EngineFailure:
+        return
+    count = swept.containers + swept.volumes + swept.images
+    if count:
+        progress.note("sweep", f"removed {count} containers, volumes and images that a killed run had left")
+
+
+def tidy(world: World) -> None:
+    """Prune the caches to their budgets, unless somebody uses them; the next run will then."""
+    with nobody_uses(world.settings) as free:
+        if not free:
+            return
+        for cache in caches(world.settings, _engine(world)):
+            try:
+                cache.prune(world.settings.cache_budget_bytes)
+            except (EngineFailure, StorageFailure):
+                continue
+
+
+def _engine(world: World) -> Engine | None:
+    try:
+        return world.engine()
+    except EngineFailure:
+        return None
+
+
+def _lock(settings: Settings) -> Path:
+    return settings.cache / "in-use.lock"
