@@ -97,9 +97,9 @@ def _command(lock: ImageLock, work: Path, tar: Path) -> list[str]:
 
 
 def _without_network() -> list[str]:
-    """Cut the installer off. Without root its own user namespace cannot be nested in ours: it then only has no need."""
+    """Cut the installer off; without root, in a user namespace with the user's own range of ids (subuid(5))."""
     if os.geteuid() != 0:
-        return []
+        return ["unshare", "--user", "--map-root-user", "--map-auto", "--net", "--"]
     if not process.can_cut_network():
         raise ToolFailure(
             "the bootstrap cannot be cut off from the network here", hint="unshare(1) needs CAP_SYS_ADMIN"
