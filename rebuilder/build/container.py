@@ -31,12 +31,11 @@ class Mount:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tmpfs:
-    """A bounded file system in memory; counts towards the container's memory limit."""
+    """A bounded file system in memory, with the mode of the directory it hides; counts towards the memory limit."""
 
     path: str
     size_bytes: int
     executable: bool = False
-    mode: str = "1777"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

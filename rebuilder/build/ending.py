@@ -18,7 +18,7 @@ _NO_MEMORY = re.compile(r"Cannot allocate memory|virtual memory exhausted|std::b
 _TELLING = re.compile(
     r"\berror\b|\bfailed\b|\bfailure\b|\bfatal\b|cannot|not found|No such file|\*\*\*|^E: ", re.IGNORECASE
 )
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_CONTROL = re.compile(r"\x1b\[[0-9;]*[A-Za-z]|[\x00-\x1f\x7f-\x9f]+")
 _REASON_LIMIT = 400
 
 
@@ -65,7 +65,7 @@ def judge(state: State, tail: str, limits: Limits) -> Ending:
 
 def last_words(tail: str) -> str:
     """Return the first of the last lines that name an error, else the last line; printable and short."""
-    lines = [_CONTROL.sub(" ", line).strip() for line in tail.splitlines()[-40:]]
+    lines = [_CONTROL.sub("", line).strip() for line in tail.splitlines()[-40:]]
     lines = [line for line in lines if line]
     telling = [line for line in lines if _TELLING.search(line)]
     chosen = (telling or lines[-1:] or ["it said nothing"])[0]

@@ -39,6 +39,7 @@ _ABSENT = "start it with `make engine`, name another with DOCKER_HOST, or ask `r
 _ANSWER_S = 600
 """How long one answer may take: a commit or a load of a big image is one answer."""
 _BLOCK = 1024 * 1024
+_STANDARD_ERROR = 2
 _COUNTER = itertools.count(1)
 
 
@@ -71,7 +72,8 @@ class DockerEngine:
         """Talk to the engine at `address`, else to DOCKER_HOST, else to the local socket; nothing is sent yet."""
         self._address = address
         self._owner = owner or Owner.here()
-        self._local = threading.local()
+        self._client: docker.APIClient | None = None
+        self._connecting = threading.Lock()
 
     @property
     def owner(self) -> Owner:
@@ -116,9 +118,7 @@ class DockerEngine:
     def load_image(self, archive: Iterable[bytes]) -> None:
         """See Engine.load_image."""
         with _engine_errors("loading an image"):
-            for line in self._api.load_image(archive, quiet=True):
-                if "error" in line:
-                    raise docker.errors.APIError(line["error"], explanation=line["error"])
+            _raise_reported(self._api.load_image(archive, quiet=True))
 
     def pull(self, reference: str) -> Digest:
         """See Engine.pull."""
@@ -126,9 +126,7 @@ class DockerEngine:
         if not separator or not name:
             raise EnvironmentUnavailable(f"image {reference!r} is not pinned", hint="name it as `name@sha256:…`")
         with _engine_errors(f"pulling {reference}"):
-            for line in self._api.pull(name, tag=digest, stream=True, decode=True):
-                if "error" in line:
-                    raise docker.errors.APIError(line["error"], explanation=line["error"])
+            _raise_reported(self._api.pull(name, tag=digest, stream=True, decode=True))
             return Digest.parse(self._api.inspect_image(reference)["Id"])
 
     def image(self, image: Digest) -> ImageRecord | None:
@@ -190,16 +188,32 @@ class DockerEngine:
 
     @property
     def _api(self) -> Any:  # noqa: ANN401 - docker-py's annotations are incomplete
-        """One connection pool a thread: requests' sessions are not made for sharing."""
-        client: docker.APIClient | None = getattr(self._local, "client", None)
-        if client is None:
-            settings = kwargs_from_env()
-            if self._address is not None:
-                settings["base_url"] = self._address
-            client = docker.APIClient(version="auto", timeout=_ANSWER_S, **settings)
-            client.trust_env = False
-            self._local.client = client
-        return client
+        """Connect at first use; threads share the connection pool, which urllib3 allows."""
+        with self._connecting:
+            if self._client is None:
+                settings = kwargs_from_env()
+                if self._address is not None:
+                    settings["base_url"] = self._address
+                self._client = docker.APIClient(version="auto", timeout=_ANSWER_S, **settings)
+                self._client.trust_env = False
+        return self._client
+
+    def stream(self, resource: str, **parameters: str) -> Iterator[bytes]:
+        """Read an answer in blocks; unlike docker-py's own, the connection is closed however far the reader gets."""
+        with self._api.get(self._url(resource), params=parameters, stream=True, timeout=_ANSWER_S) as answer:
+            _raise_for_status(answer)
+            yield from answer.iter_content(_BLOCK)
+
+    def attach(self, name: str) -> Any:  # noqa: ANN401 - requests' answer
+        """Open the stream of what a container is going to write, without a limit of time."""
+        parameters = {"stream": "1", "stdout": "1", "stderr": "1"}
+        address = self._url(f"/containers/{name}/attach")
+        answer = self._api.post(address, params=parameters, stream=True, timeout=(_ANSWER_S, None))
+        _raise_for_status(answer)
+        return answer
+
+    def _url(self, resource: str) -> str:
+        return f"{self._api.base_url}/v{self._api.api_version}{resource}"
 
     def _create(self, name: str, spec: Spec) -> None:
         limits = spec.limits
@@ -215,8 +229,7 @@ class DockerEngine:
                 for mount in spec.mounts
             ],
             tmpfs={
-                tmpfs.path: f"rw,nosuid,nodev,{'exec' if tmpfs.executable else 'noexec'},"
-                f"size={tmpfs.size_bytes},mode={tmpfs.mode}"
+                tmpfs.path: f"rw,nosuid,nodev,{'exec' if tmpfs.executable else 'noexec'},size={tmpfs.size_bytes}"
                 for tmpfs in spec.tmpfs
             },
             mem_limit=limits.memory_bytes,
@@ -268,9 +281,8 @@ class DockerContainer:
     def get(self, path: str, *, limit_bytes: int) -> Iterator[bytes]:
         """See Container.get."""
         with _engine_errors("copying files out of a container"):
-            blocks, _ = self._api.get_archive(self._name, path, chunk_size=_BLOCK)
             taken = 0
-            for block in blocks:
+            for block in self._engine.stream(f"/containers/{self._name}/archive", path=path):
                 taken += len(block)
                 if taken > limit_bytes:
                     raise ResourceExhausted(f"{path} in the container is larger than {limit_bytes} bytes")
@@ -279,14 +291,9 @@ class DockerContainer:
     def start(self) -> Iterator[tuple[bytes, bytes]]:
         """See Container.start. Attached before the start, so that no byte can be missed."""
         with _engine_errors("starting a container"):
-            stream = self._api.attach(self._name, stdout=True, stderr=True, stream=True, demux=True)
+            answer = self._engine.attach(self._name)
             self._api.start(self._name)
-        return self._pieces(stream)
-
-    def _pieces(self, stream: Iterable[tuple[bytes | None, bytes | None]]) -> Iterator[tuple[bytes, bytes]]:
-        with _engine_errors("reading a container's output"):
-            for output, errors in stream:
-                yield output or b"", errors or b""
+        return _frames(answer)
 
     def state(self) -> State:
         """See Container.state."""
@@ -335,7 +342,29 @@ class DockerContainer:
     def export(self) -> Iterator[bytes]:
         """See Container.export."""
         with _engine_errors("exporting a container's tree"):
-            yield from self._api.export(self._name, chunk_size=_BLOCK)
+            yield from self._engine.stream(f"/containers/{self._name}/export")
+
+
+def _frames(answer: Any) -> Iterator[tuple[bytes, bytes]]:  # noqa: ANN401 - requests' answer
+    """Take apart what Docker's API calls the multiplexed stream: kind, three zeros, length, payload."""
+    with _engine_errors("reading a container's output"), answer:
+        while len(header := answer.raw.read(8)) == 8:
+            payload = answer.raw.read(int.from_bytes(header[4:], "big"))
+            yield (b"", payload) if header[0] == _STANDARD_ERROR else (payload, b"")
+
+
+def _raise_reported(lines: Iterable[Mapping[str, Any]]) -> None:
+    """Raise the first error of an answer that reports errors in its body; read to its end, so that it is closed."""
+    reported = [str(line["error"]) for line in lines if "error" in line]
+    if reported:
+        raise docker.errors.APIError(reported[0], explanation=reported[0])
+
+
+def _raise_for_status(answer: Any) -> None:  # noqa: ANN401 - requests' answer
+    try:
+        answer.raise_for_status()
+    except requests.exceptions.HTTPError as error:
+        raise docker.errors.create_api_error_from_http_exception(error) from error
 
 
 def _prefixed(identifier: str) -> str:

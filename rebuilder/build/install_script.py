@@ -54,7 +54,7 @@ installed() { dpkg-query -W -f '${Package} ${Version} ${Architecture} ${db:Statu
 echo '== before' >&3
 installed
 mkdir -p /tmp/apt/state/lists/partial /tmp/apt/cache/archives/partial /tmp/apt/log
-touch /tmp/apt/start
+touch -d "@$(($(date +%s) - 1))" /tmp/apt/start
 printf '#!/bin/sh\\nexit 101\\n' >/usr/sbin/policy-rc.d
 chmod 755 /usr/sbin/policy-rc.d
 if grep -q '^man-db[:=]' /input/packages && command -v debconf-set-selections >/dev/null; then
@@ -63,14 +63,16 @@ fi
 apt-get -q=2 update
 apt-get -q=2 install $(cat /input/packages)
 rm -f /usr/sbin/policy-rc.d
-find /var/log -type f -delete
-find /var/cache/man /var/cache/ldconfig /var/cache/apt /var/lib/apt/lists -type f -delete 2>/dev/null || true
-find /var/lib/dpkg /var/cache/debconf -maxdepth 1 -name '*-old' -delete 2>/dev/null || true
-find /etc -maxdepth 1 -type f '(' -name passwd- -o -name group- -o -name shadow- -o -name gshadow- ')' -delete
+{
+    find /var/log /var/cache/man /var/cache/ldconfig /var/cache/apt /var/lib/apt/lists -type f -print0
+    find /var/lib/dpkg /var/cache/debconf -maxdepth 1 -name '*-old' -print0
+    find /etc -maxdepth 1 -type f '(' -name passwd- -o -name group- -o -name shadow- -o -name gshadow- ')' -print0
+} 2>/dev/null | xargs -0r rm -f
 if [ -s /etc/machine-id ]; then echo 72656275696c64657272656275696c64 >/etc/machine-id; fi
 echo '== after' >&3
 installed
-find / -xdev -newer /tmp/apt/start -print0 | xargs -0r touch -h -d "@$EPOCH"
+mounts="-path /dev -o -path /input -o -path /proc -o -path /run -o -path /sys -o -path /tmp -o -path /var/tmp"
+find / -xdev "(" $mounts ")" -prune -o -newer /tmp/apt/start -print0 | xargs -0r touch -h -d "@$EPOCH"
 """
 
 INSTALLER = f"apt/{Digest.of((SCRIPT + APT_CONFIGURATION + SOURCES).encode()).short}"

@@ -57,7 +57,7 @@ def install(
     record = engine.image(below)
     if record is None:
         raise EnvironmentUnavailable(f"image {below} is not in the engine", hint="`rebuilder image build` makes it")
-    inputs = _inputs(packages, repository)
+    inputs = _inputs(tuple(sorted(packages, key=lambda package: (package.name, package.architecture))), repository)
     environment = (
         ("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"),
         ("LC_ALL", "C.UTF-8"),

@@ -215,7 +215,7 @@ def _watch(
             ticket.progress.advance(ticket.target, log.lines, None, "lines")
             end = None
             if log.is_over:
-                end = ending.too_big(f"its log is longer than {plan.limits.log_bytes} bytes")
+                end = _flooded(plan)
             elif gauge.excess is not None:
                 end = ending.too_big(gauge.excess)
             elif time.monotonic() > deadline:
@@ -223,7 +223,11 @@ def _watch(
             if end is not None:
                 container.kill()
                 return end
-    return None
+    return _flooded(plan) if log.is_over else None
+
+
+def _flooded(plan: Plan) -> Ending:
+    return ending.too_big(f"its log is longer than {plan.limits.log_bytes} bytes")
 
 
 def _ended(container: Container) -> State:

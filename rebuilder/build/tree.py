@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from rebuilder.errors import EngineFailure
 from rebuilder.model.digest import Digest
 
-TREE_FORMAT = "tree/1"
+TREE_FORMAT = "tree/2"
 """Name of the format above; a digest says something only together with it."""
 _ENTRY_LIMIT = 2_000_000
 _METADATA_LIMIT_BYTES = 1024**2
@@ -30,6 +30,7 @@ _ENGINE_MADE = frozenset(
         ".dockerenv",
         "run/.containerenv",
         "run/podman-init",
+        "sbin/docker-init",
         "usr/sbin/docker-init",
         "input",
         "dev/console",
@@ -41,7 +42,7 @@ _ENGINE_MADE = frozenset(
         "etc/mtab",
     }
 )
-_ENGINE_TOUCHED = frozenset({"", "dev", "etc", "proc", "sys", "run"})
+_ENGINE_TOUCHED = frozenset({"", "dev", "etc", "proc", "sys", "run", "sbin", "usr/sbin"})
 _DIRECTORY, _REGULAR, _PAX, _PAX_GLOBAL, _LONG_NAME, _LONG_LINK = b"5", b"0", b"x", b"g", b"L", b"K"
 
 
