@@ -18,6 +18,8 @@ from rebuilder.origins.debian.recipe import ImageRecipe, load_image_recipe
 from rebuilder.origins.debian.view import SuiteView
 from rebuilder.world import process
 
+_EXPERIMENTAL = frozenset({"experimental", "rc-buggy"})
+_ADDITIONS = frozenset({"security", "updates", "proposed-updates", "backports", "backports-sloppy"})
 _VERSION = re.compile(r"mmdebstrap ([0-9][0-9.]*)")
 
 
@@ -55,6 +57,17 @@ def lock_image(
         installer=installer(),
         packages=packages,
     )
+
+
+def suite_to_build_in(suite: str) -> str:
+    """Name the suite that a suite's packages are built in: one that holds only additions has no compiler.
+
+    `trixie-security` is built in trixie (whose view has the security suite's packages as well), experimental in sid.
+    """
+    if suite in _EXPERIMENTAL:
+        return "sid"
+    base, _, addition = suite.partition("-")
+    return base if addition in _ADDITIONS else suite
 
 
 def settle(lock: ImageLock, previous: Sequence[ImageLock]) -> ImageLock:

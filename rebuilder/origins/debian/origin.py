@@ -20,6 +20,7 @@ from rebuilder.origins.debian import buildinfo, plan
 from rebuilder.origins.debian.archive import DebianArchive
 from rebuilder.origins.debian.base_images import BaseImages
 from rebuilder.origins.debian.changelog import Reference, find_entry
+from rebuilder.origins.debian.image import suite_to_build_in
 from rebuilder.origins.debian.local import read_local, suite_of, with_local
 from rebuilder.origins.debian.places import Surveyor
 from rebuilder.origins.debian.recipe import load_build_recipe
@@ -69,7 +70,7 @@ class DebianOrigin:
 
         1. The place: base image and packages. 2. For a binNMU, the changelog entry that no source carries. 3. The plan.
         """
-        view = self.archive.view(part.suite, now)
+        view = self.archive.view(suite_to_build_in(part.suite), now)
         recipe = load_build_recipe()
         # 1.
         found = self._surveyor.find(part, view, recipe.build, engine)
@@ -81,7 +82,7 @@ class DebianOrigin:
 
     def vary(self, base: Plan, factor: str, part: Release, now: datetime) -> Plan:
         """See Origin.vary. Another clock needs two more packages of the suite."""
-        view = self.archive.view(part.suite, now)
+        view = self.archive.view(suite_to_build_in(part.suite), now)
         offered = view.find_packages(plan.CLOCK_PACKAGES) if factor == plan.Factor.CLOCK else ()
         newest = {package.name: package for package in sorted(offered, key=lambda each: Version(each.version))}
         return plan.vary(base, factor, load_build_recipe(), clock_packages=tuple(newest.values()))

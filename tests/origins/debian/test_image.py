@@ -17,7 +17,7 @@ from rebuilder.model.digest import Digest
 from rebuilder.model.plan import ImageLock, Package
 from rebuilder.origins.debian import apt, bootstrap
 from rebuilder.origins.debian.archive import DebianArchive
-from rebuilder.origins.debian.image import is_listed, lock_image, settle
+from rebuilder.origins.debian.image import is_listed, lock_image, settle, suite_to_build_in
 from rebuilder.origins.debian.recipe import Selection, load_image_recipe
 from rebuilder.origins.debian.repository import flat_files, write_flat
 from rebuilder.origins.debian.supply import Supply
@@ -97,6 +97,19 @@ def test_an_equal_earlier_lock_is_kept(tmp_path: Path) -> None:
     assert settle(later, [other]) is later
     assert is_listed(earlier, view)
     assert not is_listed(replace(earlier, packages=(replace(earlier.packages[0], version="0"),)), view)
+
+
+def test_a_suite_of_additions_is_built_in_its_base() -> None:
+    """A security suite has no compiler; its packages are built in the suite that it secures."""
+    built_in = {
+        "trixie-security": "trixie",
+        "trixie-updates": "trixie",
+        "bookworm-backports": "bookworm",
+        "experimental": "sid",
+        "trixie": "trixie",
+        "sid": "sid",
+    }
+    assert {suite: suite_to_build_in(suite) for suite in built_in} == built_in
 
 
 def test_bookworm_gets_its_merged_usr_from_the_recipe() -> None:
