@@ -20,6 +20,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "check": ("check", "Re-compute a published verdict from its documents, offline, with a key you trust."),
     "replay": ("replay", "Run a published rebuild again and compare."),
     "report": ("report", "Show what was concluded: counts, a list, or one result."),
+    "render": ("render", "Make every page, badge and list again from the documents."),
     "image": ("image", "Lock, build, verify and list base images."),
     "keys": ("keys", "Make, show, export and pin keys."),
     "layout": ("layout", "Make a signed layout, so that stock in-toto clients accept what was reproduced."),

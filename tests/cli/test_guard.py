@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -139,6 +140,19 @@ def test_version_and_help_of_every_verb_work(cli: Cli) -> None:
         code, out, _ = cli(verb, "--help")
         assert code == 0, verb
         assert "Usage: rebuilder" in out
+
+
+def test_every_verb_that_is_named_somewhere_exists() -> None:
+    """Hints, pages and documents send nobody to a command that is not there."""
+    root = Path(__file__).resolve().parents[2]
+    files = [*root.glob("*.md"), *root.glob("docs/**/*.md"), *root.glob("rebuilder/**/*.py"), root / "Makefile"]
+    named = {
+        (verb, path.name)
+        for path in files
+        for verb in re.findall(r"`(?:\.venv/bin/)?rebuilder ([a-z]+)", path.read_text())
+    }
+    assert len(named) > 20
+    assert {pair for pair in named if pair[0] not in app_module.VERBS} == set()
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

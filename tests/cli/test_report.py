@@ -93,6 +93,16 @@ def test_hostile_names_stay_text(cli: Cli, tmp_path: Path) -> None:
         assert "markdown" not in arguments or re.search(r"(?<!\\)<", out) is None
 
 
+def test_pages_are_made_again(cli: Cli, results: Path) -> None:
+    """Deleted pages come back as they were; without results there is nothing to make."""
+    before = (results / "index.html").read_bytes()
+    (results / "index.html").unlink()
+    code, out, _ = cli("render")
+    assert (code, out) == (0, f"{results / 'index.html'}\n")
+    assert (results / "index.html").read_bytes() == before
+    assert cli("render", "--results", "elsewhere")[0] == 4
+
+
 def test_the_ledger_is_made_again_from_results(cli: Cli, tmp_path: Path) -> None:
     """A fresh state directory knows the history after `ledger rebuild`."""
     results = _publish(tmp_path, [(dossier, 0) for dossier, ordinal in factory.sample() if ordinal == 0])
