@@ -155,6 +155,12 @@ def test_every_verb_that_is_named_somewhere_exists() -> None:
     assert {pair for pair in named if pair[0] not in app_module.VERBS} == set()
 
 
+def test_the_documentation_has_every_verb() -> None:
+    """docs/COMMAND_LINE.md lists the verbs that there are."""
+    text = (Path(__file__).resolve().parents[2] / "docs" / "COMMAND_LINE.md").read_text()
+    assert set(re.findall(r"^\| `([a-z]+)", text, re.MULTILINE)) >= set(app_module.VERBS)
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion_is_a_script(shell: str, cli: Cli) -> None:
     """For each shell, and it names the variable that click answers to."""
