@@ -90,33 +90,24 @@ def _unpack(extent: Extent, make: Callable[[], _Decoder], notes: list[tuple[str,
 
 
 def _xz_parameters(extent: Extent) -> Attributes:
-    """Check type and the first block's filters (the .xz file format, sections 2.1.1 and 3.1).
+    """Check type and first block header: filters and window, not the sizes (the .xz file format, 2.1.1 and 3.1).
 
-    The sizes and the CRC32 in a block's header follow from what is packed; whether sizes are written is a parameter.
+    Sizes stand there when several threads packed; they follow from the content.
     """
-    head = extent.head(_XZ_HEADERS)
+    head = extent.head(1024 + 12)
     if len(head) < 24:
         raise HostileInput("not a sound xz stream: ends early")
-    check, length, flags = head[7], (head[12] + 1) * 4, head[13]
-    if head[12] == 0:
-        return ((Attribute.PACKING, f"xz check {check:#x}, no block"),)
-    start = end = 14
-    for is_written in (flags & 0x40, flags & 0x80):
-        start = end = _after_number(head, start) if is_written else start
-    for _ in range((flags & 0x03) + 1):
-        size_at = _after_number(head, end)
-        end = _after_number(head, size_at) + head[size_at]
-    if end > 12 + length - 4:
-        raise HostileInput("not a sound xz stream: a block header that does not hold its filters")
-    return ((Attribute.PACKING, f"xz check {check:#x}, block flags {flags:#x}, filters {head[start:end].hex()}"),)
-
-
-def _after_number(data: bytes, position: int) -> int:
-    """Return where a number of variable length ends (the .xz file format, section 1.2)."""
-    for end in range(position, min(position + 9, len(data) - 1)):
-        if data[end] < 0x80:
-            return end + 1
-    raise HostileInput("not a sound xz stream: a number in a block header has no end")
+    if not head[12]:
+        return ((Attribute.PACKING, f"xz check {head[7]:#x}, no block"),)
+    block = head[12 : 12 + head[12] * 4]
+    position, flags = 2, block[1]
+    for has_size in (flags & 0x40, flags & 0x80):
+        if has_size:
+            while position < len(block) and block[position] & 0x80:
+                position += 1
+            position += 1
+    filters = block[position:].rstrip(b"\0").hex()
+    return ((Attribute.PACKING, f"xz check {head[7]:#x}, block flags {flags:#x}, filters {filters}"),)
 
 
 def _unpack_zstd(extent: Extent, workspace: Workspace, notes: list[tuple[str, str]]) -> Iterator[bytes]:

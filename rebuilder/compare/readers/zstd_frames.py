@@ -67,4 +67,4 @@ def _frame(extent: Extent, offset: int) -> tuple[str, int]:
             raise HostileInput("not a sound zstd stream: a block of reserved type")
         offset += 3 + (1 if kind == 1 else size)
     offset += 4 if descriptor & 4 else 0
-    return f"zstd descriptor {descriptor:#x}, window {window}", offset
+    return f"zstd descriptor {descriptor & 7:#x}, window {window}", offset

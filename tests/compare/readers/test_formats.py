@@ -12,6 +12,7 @@ import pytest
 
 from rebuilder.compare.readers.archive import ArchiveKind, Attribute, MemberType
 from rebuilder.errors import HostileInput
+from rebuilder.world.process import check, run
 from tests.compare.makers import EPOCH, Entry, compress, make_ar, make_tar, sample
 from tests.compare.readers.conftest import Read
 
@@ -83,6 +84,18 @@ def test_attack_a_block_header_that_lies_about_its_shape(read: Read, place: int)
     packed[place] = 0xFF
     with pytest.raises(HostileInput, match="not a sound xz stream"):
         read(bytes(packed))
+
+
+def test_sizes_in_an_xz_block_header_are_no_parameter(read: Read) -> None:
+    """A header that several threads wrote records sizes; they differ with the content and say nothing about packing."""
+    found = []
+    for content in (b"a" * 100_000, bytes(range(256)) * 900):
+        packed = check(run(["xz", "-T2", "--block-size=50000", "-c"], timeout_s=30, stdin=content), "xz")
+        archive, contents = read(packed)
+        assert contents == {"content": content}
+        found.append(archive.attributes)
+    assert found[0] == found[1]
+    assert "block flags 0xc0" in found[0][0][1]
 
 
 def test_concatenated_streams_are_one_content(read: Read) -> None:
