@@ -8,7 +8,9 @@ writes nothing but unnamed scratch files.
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from rebuilder.compare.confine import confine
 from rebuilder.compare.tasks import TASKS, TaskName
@@ -29,14 +31,15 @@ class Failure:
     hint: str | None
 
 
-def answer(data: bytes) -> bytes:
-    """Carry out one request; every outcome is bytes, no exception leaves."""
+def answer(data: bytes, confine_to: Callable[[tuple[Path, ...]], object]) -> bytes:
+    """Carry out one request, confined to its files; every outcome is bytes, no exception leaves."""
     try:
         plain = codec.parse_json(data)
         if not isinstance(plain, dict) or set(plain) != {"task", "request"} or plain["task"] not in set(TaskName):
             raise HostileInput("a request names a task that is known, and nothing else")
         task = TASKS[TaskName(plain["task"])]
         request = codec.parse(codec.render(plain["request"]), task.request)
+        confine_to(task.files(request))
         return ANSWER + codec.render(task.run(request))
     except RebuilderError as error:
         failure = Failure(kind=type(error).__name__, message=str(error), hint=error.hint)
@@ -50,8 +53,7 @@ def main() -> None:
     data = sys.stdin.buffer.read(REQUEST_LIMIT_BYTES + 1)
     if len(data) > REQUEST_LIMIT_BYTES:
         data = b""
-    confine()
-    sys.stdout.buffer.write(answer(data))
+    sys.stdout.buffer.write(answer(data, confine))
 
 
 if __name__ == "__main__":

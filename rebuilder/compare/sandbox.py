@@ -6,8 +6,11 @@ digests are ours, a verdict must follow from the findings and from the rule.
 
 from __future__ import annotations
 
+import shutil
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar, cast
@@ -23,6 +26,7 @@ from rebuilder.model import codec
 from rebuilder.model.cause import Cause
 from rebuilder.model.comparison import ArtifactComparison, Finding
 from rebuilder.model.verdict import Verdict
+from rebuilder.world.files import storage_errors
 from rebuilder.world.process import Cage, Finished, run
 
 Answer = TypeVar("Answer")
@@ -37,7 +41,7 @@ class Bounds:
     timeout_s: float = 900
     cage: Cage = field(default_factory=lambda: Cage(memory_bytes=1024**3, cpu_s=900, file_bytes=4 * 1024**3 + 1))
     scratch: Path | None = None
-    """Where its unnamed scratch files lie; None for the system's temporary directory."""
+    """Where its directory for unnamed scratch files is made; None for the system's temporary directory."""
     limits: ReadLimits = field(default_factory=ReadLimits)
     """What its readers take, within the cage."""
 
@@ -49,14 +53,15 @@ def run_in_child(task: TaskName, request: object, answer: type[Answer], bounds: 
     died; ToolFailure when it could not be caged here.
     """
     bounds = bounds or Bounds()
-    finished = run(
-        [sys.executable, "-I", "-m", "rebuilder.compare.child"],
-        timeout_s=bounds.timeout_s,
-        stdin=codec.render({"task": str(task), "request": codec.to_plain(request)}),
-        environment={} if bounds.scratch is None else {"TMPDIR": str(bounds.scratch)},
-        cage=bounds.cage,
-        output_limit_bytes=_ANSWER_LIMIT_BYTES,
-    )
+    with _scratch_directory(bounds.scratch) as scratch:
+        finished = run(
+            [sys.executable, "-I", "-m", "rebuilder.compare.child"],
+            timeout_s=bounds.timeout_s,
+            stdin=codec.render({"task": str(task), "request": codec.to_plain(request)}),
+            environment={"TMPDIR": str(scratch)},
+            cage=bounds.cage,
+            output_limit_bytes=_ANSWER_LIMIT_BYTES,
+        )
     if finished.output.startswith(ANSWER) and finished.status == 0:
         return codec.parse(finished.output[len(ANSWER) :], answer)
     raise _error(finished)
@@ -112,6 +117,17 @@ def compare_in_child(
             rebuilt=files[1],
             findings=findings,
         )
+
+
+@contextmanager
+def _scratch_directory(parent: Path | None) -> Iterator[Path]:
+    """Make a directory for one child alone, and remove it with whatever is in it."""
+    with storage_errors(parent or Path(tempfile.gettempdir())):
+        directory = Path(tempfile.mkdtemp(prefix="rebuilder-compare-", dir=parent))
+    try:
+        yield directory
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
 
 
 def _verify_answer(found: ArtifactComparison, rule: Rule) -> None:

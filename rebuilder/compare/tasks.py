@@ -66,9 +66,11 @@ class FileContent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """How to read a request, what to do, and what comes back."""
+    """How to read a request, what it is about, what to do, and what comes back."""
 
     request: type[Any]
+    files: Callable[[Any], tuple[Path, ...]]
+    """Which files a request is about: all that the child may read."""
     run: Callable[[Any], Any]
     answer: type[Any]
 
@@ -90,6 +92,16 @@ def _deb_member(request: DebMemberRequest) -> FileContent:
 
 
 TASKS: dict[TaskName, Task] = {
-    TaskName.COMPARE: Task(request=CompareRequest, run=_compare, answer=ArtifactComparison),
-    TaskName.DEB_MEMBER: Task(request=DebMemberRequest, run=_deb_member, answer=FileContent),
+    TaskName.COMPARE: Task(
+        request=CompareRequest,
+        files=lambda request: (Path(request.reference), Path(request.rebuilt)),
+        run=_compare,
+        answer=ArtifactComparison,
+    ),
+    TaskName.DEB_MEMBER: Task(
+        request=DebMemberRequest,
+        files=lambda request: (Path(request.path),),
+        run=_deb_member,
+        answer=FileContent,
+    ),
 }
