@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import rfc8785
 from cattrs import Converter
@@ -48,25 +48,25 @@ def _structure_text(value: object, kind: type[str]) -> str:
 
 def _text(value: object) -> str:
     if not isinstance(value, str):
-        raise ValueError(f"text expected, found {type(value).__name__}")
+        raise ValueError(f"text expected, found {type(value).__name__}")  # noqa: TRY004 - a document is wrong, not a caller
     return value
 
 
 def _integer(value: object) -> int:
     if not isinstance(value, int) or isinstance(value, bool):
-        raise ValueError(f"integer expected, found {type(value).__name__}")
+        raise ValueError(f"integer expected, found {type(value).__name__}")  # noqa: TRY004 - a document is wrong, not a caller
     return value
 
 
 def _number(value: object) -> float:
     if not isinstance(value, int | float) or isinstance(value, bool):
-        raise ValueError(f"number expected, found {type(value).__name__}")
+        raise ValueError(f"number expected, found {type(value).__name__}")  # noqa: TRY004 - a document is wrong, not a caller
     return float(value)
 
 
 def _boolean(value: object) -> bool:
     if not isinstance(value, bool):
-        raise ValueError(f"true or false expected, found {type(value).__name__}")
+        raise ValueError(f"true or false expected, found {type(value).__name__}")  # noqa: TRY004 - a document is wrong, not a caller
     return value
 
 
@@ -82,7 +82,7 @@ def parse_time(text: str) -> datetime:
     return datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
 
 
-def to_plain(value: object) -> Any:
+def to_plain(value: object) -> Any:  # noqa: ANN401 - JSON
     """Turn a noun into dicts, lists, strings and numbers."""
     return _CONVERTER.unstructure(value)
 
@@ -101,7 +101,7 @@ def parse(data: bytes, kind: type[Value]) -> Value:
         raise HostileInput(f"not a valid {kind.__name__} document: {_first_line(error)}") from error
 
 
-def parse_json(data: bytes) -> Any:
+def parse_json(data: bytes) -> Any:  # noqa: ANN401 - JSON
     """Read JSON strictly: bounded, UTF-8, no duplicate keys, no NaN, no absurd nesting; raise HostileInput."""
     if len(data) > DOCUMENT_LIMIT_BYTES:
         raise HostileInput(f"JSON document of {len(data)} bytes; at most {DOCUMENT_LIMIT_BYTES} are read")
@@ -118,7 +118,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return result
 
 
-def _no_constant(name: str) -> Any:
+def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
 
 

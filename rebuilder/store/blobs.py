@@ -1,7 +1,7 @@
 """Content-addressed, create-only bytes in a local directory.
 
-A blob is named by its SHA-256, written under a temporary name, synced, then renamed; the second writer of the same bytes
-changes nothing. Reading verifies: a blob whose bytes no longer have its name is refused, and never handed out.
+A blob is named by its SHA-256, written under a temporary name, synced, then renamed; the second writer of the same
+bytes changes nothing. Reading verifies: a blob whose bytes no longer have its name is refused, and never handed out.
 """
 
 from __future__ import annotations
@@ -68,7 +68,10 @@ class LocalBlobs:
         if len(data) > limit_bytes:
             raise StorageFailure(f"blob {digest} is longer than {limit_bytes} bytes")
         if Digest.of(data) != digest:
-            raise DigestMismatch(f"blob {digest} holds other bytes than its name says", hint="remove it; it will be fetched or made again")
+            raise DigestMismatch(
+                f"blob {digest} holds other bytes than its name says",
+                hint="remove it; it will be fetched or made again",
+            )
         return data
 
     def path(self, digest: Digest) -> Path:
@@ -106,7 +109,7 @@ class LocalBlobs:
                     stream.flush()
                     os.fsync(stream.fileno())
                 if hasher.hexdigest() != digest.hex:
-                    raise DigestMismatch(f"the bytes of {digest} changed while they were stored")
+                    raise DigestMismatch(f"the bytes of {digest} changed while they were stored")  # noqa: TRY301 - the cleanup below is for it too
                 os.replace(name, path)
             except BaseException:
                 os.unlink(name)

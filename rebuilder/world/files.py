@@ -63,7 +63,10 @@ def verify_digest(path: Path, expected: Digest) -> None:
     """Raise DigestMismatch unless the file has that digest."""
     found = digest_of(path)
     if found != expected:
-        raise DigestMismatch(f"{path.name}: expected {expected}, found {found}", hint="the mirror or the cache served other bytes than were signed for")
+        raise DigestMismatch(
+            f"{path.name}: expected {expected}, found {found}",
+            hint="the mirror or the cache served other bytes than were signed for",
+        )
 
 
 @contextmanager

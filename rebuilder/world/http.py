@@ -110,7 +110,7 @@ class HttpFetcher:
                 raise DigestMismatch(f"{path.name}: expected {digest}, found {found}", hint=_OTHER_BYTES)
             os.chmod(name, 0o644)
             os.replace(name, path)
-            return found
+            return found  # noqa: TRY300 - nothing after the move may fail
         except OSError as error:
             raise StorageFailure(f"{path}: {error.strerror or error}") from error
         finally:

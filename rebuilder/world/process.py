@@ -12,6 +12,7 @@ import signal
 import subprocess
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -52,7 +53,7 @@ def find(program: str) -> Path | None:
     return Path(found) if found else None
 
 
-def run(
+def run(  # noqa: PLR0913 - keyword-only, all with defaults but the time allowed
     command: Sequence[str | Path],
     *,
     timeout_s: float,
@@ -88,7 +89,9 @@ def run(
         process.wait(timeout_s)
     except subprocess.TimeoutExpired:
         _end(process)
-        raise ResourceExhausted(f"{Path(str(command[0])).name} did not end within {timeout_s:g} s and was killed") from None
+        raise ResourceExhausted(
+            f"{Path(str(command[0])).name} did not end within {timeout_s:g} s and was killed"
+        ) from None
     except BaseException:
         _end(process)
         raise
@@ -153,10 +156,8 @@ def _search_path() -> str:
 
 def _end(process: subprocess.Popen[bytes]) -> None:
     """Kill the process group, reap the leader; children that outlive it are killed as well."""
-    try:
+    with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
-    except (ProcessLookupError, PermissionError):
-        pass
     process.wait()
 
 

@@ -123,7 +123,7 @@ class BaseImages:
         made = Made(lock=digest, rootfs=layer, image=image)
         if expected is not None and expected != made:
             raise EnvironmentUnavailable(
-                f"the base image of lock {digest.short} came out as {image.short}, and was {expected.image.short} before",
+                f"the base image of lock {digest.short} came out as {image.short}, was {expected.image.short} before",
                 hint="the bootstrap is not reproducible here: `rebuilder image verify` shows it",
             )
         return made
