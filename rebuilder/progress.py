@@ -31,7 +31,6 @@ class Silent:
         """Ignore."""
 
 
-
 class About:
     """Tells everything to another listener under one name, whatever the parts of the work call it."""
 
