@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from rebuilder.compare import judge
 from rebuilder.compare.rule import rule_for
-from rebuilder.compare.sandbox import compare_in_child
+from rebuilder.compare.sandbox import Bounds, compare_in_child
 from rebuilder.model.comparison import ArtifactComparison, Comparison
 from rebuilder.model.rebuild import Rebuild
 from rebuilder.model.release import FileReference, Release
-from rebuilder.stages.explaining import with_reports
+from rebuilder.stages.explaining import scratch, with_reports
 from rebuilder.stages.world import World
 
 
@@ -32,10 +30,10 @@ def with_control(comparison: Comparison, control: Rebuild) -> Comparison:
 
 
 def _compare_pair(part: Release, reference: FileReference, output: FileReference, world: World) -> ArtifactComparison:
-    found = compare_in_child(
+    return compare_in_child(
         world.blobs.path(reference.digest),
         world.blobs.path(output.digest),
         filename=reference.filename,
         rule=rule_for(part.ecosystem),
+        bounds=Bounds(scratch=scratch(world)),
     )
-    return replace(found, reference=reference, rebuilt=output)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from rebuilder.compare.diffoscope import ReportBounds
 from rebuilder.compare.explain import add_reports
 from rebuilder.model.comparison import ArtifactComparison
 from rebuilder.model.release import FileReference
 from rebuilder.stages.world import World
+from rebuilder.world.files import storage_errors
 
 
 def with_reports(
@@ -14,9 +17,19 @@ def with_reports(
 ) -> ArtifactComparison:
     """Add diffoscope's reports on a pair of files, kept as blobs, and notes on what they lack."""
     settings = world.settings
-    bounds = ReportBounds(timeout_s=settings.report_timeout_s, memory_bytes=settings.report_memory_bytes)
+    bounds = ReportBounds(
+        timeout_s=settings.report_timeout_s, memory_bytes=settings.report_memory_bytes, scratch=scratch(world)
+    )
     paths = world.blobs.path(reference.digest), world.blobs.path(output.digest)
     explained, reports = add_reports(found, *paths, bounds)
     for report in reports:
         world.blobs.put(report.data)
     return explained
+
+
+def scratch(world: World) -> Path:
+    """Return where large scratch files may lie: on the cache's disk, for the system's own directory may be memory."""
+    path = world.settings.cache / "scratch"
+    with storage_errors(path):
+        path.mkdir(parents=True, exist_ok=True)
+    return path
