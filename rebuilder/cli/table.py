@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TextIO
+from urllib.parse import unquote
 
 from rich.console import Console
 from rich.table import Table
@@ -99,7 +100,7 @@ def _headline(result: Answer, *, plain: bool) -> Text:
         mark, word, style = ("+" if plain else "✓"), "authenticated", colour(Verdict.REPRODUCED)
     line = Text.assemble((f"{mark} {word}", style), f"  {printable(short(result.target))}")
     version = version_of(result)
-    if version and version not in short(result.target):
+    if version and version not in unquote(result.target):
         line.append(f"  {printable(version)}")
     return line
 
