@@ -16,13 +16,13 @@ from rebuilder.attest.keys import Role
 from rebuilder.attest.keystore import ensure_key, passphrase_from_file
 from rebuilder.attest.request import collect_signed, write_records, write_request
 from rebuilder.attest.run_signer import run_signer
-from rebuilder.model import codec
 from rebuilder.model.digest import Digest
 from rebuilder.model.dossier import Dossier
 from rebuilder.model.verdict import Verdict
 from rebuilder.publish.tree import Publication, publish
 from rebuilder.stages.attempt import Records
 from rebuilder.stages.keys import builder_key
+from rebuilder.stages.ordinals import next_ordinal
 from rebuilder.stages.world import World
 from rebuilder.store.conclusions import PublishedDocument
 from rebuilder.world.files import digest_of, storage_errors
@@ -123,5 +123,4 @@ def _ordinal(dossier: Dossier, world: World) -> int:
     """Which attempt this is: of its plan, or of its release where nothing was run."""
     if dossier.rebuild is not None:
         return dossier.rebuild.ordinal
-    subject = dossier.plan if dossier.plan is not None else dossier.release
-    return world.ledger.next_ordinal(Digest.of(codec.render(subject)), builder_key(world).keyid, dossier.concluded_at)
+    return next_ordinal(dossier.plan if dossier.plan is not None else dossier.release, world)

@@ -12,12 +12,11 @@ from rebuilder.attest.signing import open_signer
 from rebuilder.build.cache import PreparedIndex
 from rebuilder.build.prepare import prepare
 from rebuilder.build.run import Runner, Ticket
-from rebuilder.model import codec
-from rebuilder.model.digest import Digest
 from rebuilder.model.plan import Package, Plan
 from rebuilder.origins.origin import Origin
 from rebuilder.stages.attempt import Run
 from rebuilder.stages.keys import builder_key
+from rebuilder.stages.ordinals import next_ordinal
 from rebuilder.stages.world import World
 
 
@@ -45,8 +44,7 @@ def build(plan: Plan, origin: Origin, world: World, *, name: str, fresh: bool) -
         # 3.
         how = "cached environment" if prepared.cached else "fresh environment"
         world.progress.phase(name, "build", f"{plan.name} {plan.version} {plan.architecture}, {how}")
-        ordinal = world.ledger.next_ordinal(Digest.of(codec.render(plan)), key.keyid, world.now())
-        ticket = Ticket(builder=key.keyid, ordinal=ordinal, target=name, progress=world.progress)
+        ticket = Ticket(builder=key.keyid, ordinal=next_ordinal(plan, world), target=name, progress=world.progress)
         rebuild = Runner(engine=engine, blobs=world.blobs).run(plan, prepared, inputs, ticket)
     world.ledger.record_rebuild(rebuild)
     # 4.
