@@ -23,6 +23,7 @@ from rebuilder.origins.debian.index import IndexFile
 from rebuilder.world import files
 
 _ANSWER_LIMIT_BYTES = 8 * 1024**2
+_DSC = f"{INPUT}/source.dsc"
 _WORK = "/tmp/apt"  # noqa: S108 - inside the container, in memory
 
 
@@ -80,8 +81,9 @@ def _ask(engine: Engine, image: Digest, indices: Sequence[IndexFile], wish: Wish
         engine, image, ("sh", "-c", _script(wish.kind)), files=_inputs(indices, wish), environment=_ENVIRONMENT
     )
     if finished.status != 0:
+        words = apt.last_words(finished.output, finished.errors).replace(f"builddeps:{_DSC} : ", "")
         raise DependencyUnavailable(
-            f"build-dependencies ({wish.kind}): {apt.last_words(finished.output, finished.errors)}",
+            f"build-dependencies ({wish.kind}): {words}",
             hint="does the suite still carry what this source was built with? A .buildinfo and a snapshot archive may",
         )
     return apt.parse_uris(finished.output, INPUT)
@@ -96,7 +98,7 @@ def _script(kind: Kind) -> str:
         (
             f"mkdir -p {_WORK}/state/lists/partial {_WORK}/cache/archives/partial {_WORK}/log",
             " ".join(apt.UPDATE),
-            f"exec apt-get -q -y --print-uris {option} build-dep {INPUT}/source.dsc",
+            f"exec apt-get -q -y --print-uris {option} build-dep {_DSC}",
         )
     )
 

@@ -132,10 +132,10 @@ def test_attack_a_kept_answer_that_was_changed(index: IndexFile, tmp_path: Path)
         (
             (
                 b"The following packages have unmet dependencies:\n"
-                b" builddeps:/x : Depends: nowhere but it is not installable\n"
+                b" builddeps:/input/source.dsc : Depends: nowhere but it is not installable\n"
             ),
             b"E: Unable to correct problems, you have held broken packages.\n",
-            "Depends: nowhere but it is not installable",
+            r"build-dependencies \(any\): Depends: nowhere but it is not installable",
         ),
         (b"", b"E: Unable to find a source package\nE: \x1b[31mred\n", r"Unable to find a source package; \?\[31mred"),
         (b"", b"", "no message"),

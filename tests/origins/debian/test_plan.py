@@ -217,7 +217,7 @@ def test_another_clock_needs_faketime_as_a_package() -> None:
         for name in CLOCK_PACKAGES
     )
     varied = vary(plan, "clock", RECIPE, clock_packages=added)
-    assert "run faketime -f +400d dpkg-buildpackage" in varied.script
+    assert "faketime -m -f +400d dpkg-buildpackage" in varied.script
     assert varied.environment.packages == added
 
 
