@@ -42,10 +42,11 @@ class Images:
 
     def ensure(self, lock: ImageLock, engine: Engine) -> Digest:
         """Return the image's id; it is in the engine afterwards."""
-        return self._origin.images.ensure(lock, engine, target=lock.suite)
+        return self._origin.image(lock, engine, datetime.now(UTC))
 
     def again(self, lock: ImageLock, expected: str | None) -> Again:
         """Make it once more and compare with the id given, else with the one that was made here."""
+        self._origin.vouch(lock, datetime.now(UTC))
         return self._origin.images.again(lock, self._expected(lock, expected), target=lock.suite)
 
     def entries(self, engine: Engine) -> list[dict[str, object]]:

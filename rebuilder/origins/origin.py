@@ -61,8 +61,11 @@ class Origin(Protocol):
     def vary(self, plan: Plan, factor: str, part: Release, now: datetime) -> Plan:
         """The same plan but for one factor (`clock`, `path`, `locale`); raise UsageError for an unknown one."""
 
-    def image(self, lock: ImageLock, engine: Engine) -> Digest:
-        """Make the base image of a lock, or find it in the engine; return its id."""
+    def image(self, lock: ImageLock, engine: Engine, now: datetime) -> Digest:
+        """Make the base image of a lock, or find it in the engine; return its id.
+
+        The lock may be a stranger's: raise UntrustedError for one that names what nobody trusted vouches for.
+        """
 
     def inputs(self, plan: Plan) -> Mapping[str, Path]:
         """Local files that the build reads under /input, by name, each verified."""

@@ -2,7 +2,8 @@
 
 1. The documents agree with each other: the lock is the plan's, the plan is the rebuild's.
 2. The plan asks for no more than this machine's limits allow, for its document may be a stranger's.
-3. The base image is made from the published lock, and has the id that the plan names.
+3. Signed indices name every package of the published lock, for a bootstrap runs their scripts; the base image is made
+   from it, and has the id that the plan names.
 4. The build runs in an environment prepared from the base for this run alone.
 5. Every output is compared with the published reference, as when it was published.
 """
@@ -63,7 +64,7 @@ def replay(directory: Path, world: World) -> Replayed:
     origin = origin_of(dossier.release.ecosystem, world.settings, world.fetcher, world.blobs, world.progress)
     name = dossier.release.target
     world.progress.phase(name, "image", "base image from the published lock")
-    image = origin.image(lock, world.engine())
+    image = origin.image(lock, world.engine(), world.now())
     if image != plan.environment.image:
         raise EnvironmentUnavailable(
             f"the published lock gives base image {image.short} here; the plan names {plan.environment.image.short}",

@@ -114,6 +114,10 @@ class BaseImages:
         found = (_load(path, Made) for path in sorted((self._root / "made").glob("*.json")))
         return tuple(made for made in found if made is not None)
 
+    def has_made(self, lock: ImageLock) -> bool:
+        """Whether the image of this lock was made here before."""
+        return (self._root / "made" / f"{Digest.of(codec.render(lock)).hex}.json").is_file()
+
     def _make(self, lock: ImageLock, digest: Digest, engine: Engine, *, expected: Made | None, target: str) -> Made:
         with self._workplace() as work:
             rootfs = self._bootstrap(lock, Path(work), target=target)

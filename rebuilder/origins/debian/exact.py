@@ -63,7 +63,7 @@ def exact_set(view: SuiteView, buildinfo: Buildinfo, snapshot: Snapshot | None) 
     indices: tuple[IndexFile, ...] = ()
     evidence: tuple[Evidence, ...] = ()
     if missing and snapshot is not None:
-        past = snapshot.find(missing, _suites(view))
+        past = snapshot.find(missing, suites_of(view))
         found |= past.packages
         indices, evidence = past.indices, past.evidence
     _require_all(sought, found, has_snapshot=snapshot is not None)
@@ -132,8 +132,8 @@ def _candidates(each: Sought, listed: dict[tuple[str, str, str], Package]) -> It
             yield package
 
 
-def _suites(view: SuiteView) -> tuple[str, ...]:
-    """Where a package of the past may have been: the suites of the view, then where it was built first."""
+def suites_of(view: SuiteView) -> tuple[str, ...]:
+    """Name where a package of the past may have been: the suites of the view, then where most are built."""
     own = [index.suite for index in view.packages_files()]
     return tuple(dict.fromkeys((*own, _FALLBACK_SUITE)))
 

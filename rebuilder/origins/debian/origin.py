@@ -26,6 +26,7 @@ from rebuilder.origins.debian.places import Surveyor
 from rebuilder.origins.debian.recipe import load_build_recipe
 from rebuilder.origins.debian.repository import flat_files
 from rebuilder.origins.debian.supply import Supply
+from rebuilder.origins.debian.vouch import verify_vouched
 from rebuilder.origins.origin import Planned, Question
 from rebuilder.progress import Progress
 from rebuilder.store.blobs import LocalBlobs
@@ -87,9 +88,15 @@ class DebianOrigin:
         newest = {package.name: package for package in sorted(offered, key=lambda each: Version(each.version))}
         return plan.vary(base, factor, load_build_recipe(), clock_packages=tuple(newest.values()))
 
-    def image(self, lock: ImageLock, engine: Engine) -> Digest:
+    def image(self, lock: ImageLock, engine: Engine, now: datetime) -> Digest:
         """See Origin.image."""
+        self.vouch(lock, now)
         return self.images.ensure(lock, engine)
+
+    def vouch(self, lock: ImageLock, now: datetime) -> None:
+        """Raise UntrustedError for a lock from elsewhere that names packages which no signed index does."""
+        if not self.images.has_made(lock):
+            verify_vouched(lock, self.archive.view(suite_to_build_in(lock.suite), now), self._supply.snapshot)
 
     def inputs(self, wanted: Plan) -> Mapping[str, Path]:
         """See Origin.inputs."""
