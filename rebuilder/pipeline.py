@@ -103,8 +103,9 @@ def _rebuild_parts(request: Request, release: Release, trust: Trust, origin: Ori
     failure: RebuilderError | None = None
     try:
         world.ledger.record_release(release, world.now())
-        for event in world.ledger.observe_artifacts(release, world.now()):
-            world.progress.note(request.question.name, f"{event.kind}: {event.subject}: {event.detail}")
+        if request.question.artifact is None:
+            for event in world.ledger.observe_artifacts(release, world.now()):
+                world.progress.note(request.question.name, f"{event.kind}: {event.subject}: {event.detail}")
         for part in origin.parts(release):
             attempt = _attempt(request, Attempt(part=part, trust=trust, name=request.question.name), origin, world)
             failure = failure or attempt.error

@@ -134,7 +134,7 @@ def _run(container: Container, count: int) -> tuple[InstalledSet, InstalledSet]:
 
 def _failure(log: str, status: int) -> WorldError:
     lines = [line.strip() for line in log.splitlines() if line.strip()]
-    telling = [line for line in lines if line.startswith(("E:", "dpkg: error", "Err:"))] or lines or ["no message"]
+    telling = [line for line in lines if line.startswith(("E:", "dpkg: error", "Err:"))] or lines[-1:] or ["no message"]
     words = f"installing the build environment failed (status {status}): {telling[0][:300]}"
     if "No space left on device" in log:
         return ResourceExhausted(

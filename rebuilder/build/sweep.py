@@ -17,7 +17,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from rebuilder.build.cache import PreparedIndex
-from rebuilder.build.container import Engine
+from rebuilder.build.container import Engine, ImageRecord
 from rebuilder.build.installation import PREPARED_LABEL
 from rebuilder.build.owner import Owner
 from rebuilder.errors import EngineFailure
@@ -70,11 +70,24 @@ def _sweep_images(engine: Engine, index: PreparedIndex, foreign_age: timedelta) 
     for image in engine.images():
         if PREPARED_LABEL not in image.labels or image.image in kept:
             continue
-        if is_abandoned(image.labels, foreign_age):
+        if _is_forgotten(image, foreign_age):
             with suppress(EngineFailure):  # another environment was prepared from it
                 engine.remove_image(image.image)
                 removed += 1
     return removed
+
+
+def _is_forgotten(image: ImageRecord, foreign_age: timedelta) -> bool:
+    """Whether nobody's index can name an image: it was for one run, or is old.
+
+    Another cache directory on this machine has an index of its own, which is not looked at: what it may name is left to
+    it until it is old.
+    """
+    if not is_abandoned(image.labels, foreign_age):
+        return False
+    if image.labels[PREPARED_LABEL].startswith("fresh:"):
+        return True
+    return time.time() - image.made_at.timestamp() > foreign_age.total_seconds()
 
 
 def _sweep_scratch(root: Path, foreign_age: timedelta) -> int:

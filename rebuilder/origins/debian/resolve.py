@@ -45,7 +45,7 @@ def resolve(target: DebianTarget, view: SuiteView) -> Release:
     if not artifacts:
         raise UnknownTarget(f"{source} {version} builds no package for {view.architecture} in {target.suite}")
     return Release(
-        target=target.purl,
+        target=DebianTarget(suite=target.suite, name=source, version=version).purl,
         ecosystem="deb",
         distribution="debian",
         suite=target.suite,

@@ -123,10 +123,10 @@ def test_a_source_version_that_no_index_lists_is_told(resolve: Resolve) -> None:
 
 
 def test_a_binary_package_resolves_to_its_source(resolve: Resolve) -> None:
-    """A purl with an architecture names a binary package; its target is kept as it was asked."""
+    """A purl with an architecture names a binary package; the release is that of its source."""
     release = resolve("pkg:deb/debian/libgreeter1?arch=amd64&distro=trixie")
     assert release.name == "greeter"
-    assert release.target == "pkg:deb/debian/libgreeter1?arch=amd64&distro=trixie"
+    assert release.target == "pkg:deb/debian/greeter@1.0-1?arch=source&distro=trixie"
     assert resolve("pkg:deb/debian/greeter-doc@1.0-1?arch=all&distro=trixie").name == "greeter"
 
 
