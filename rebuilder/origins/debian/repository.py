@@ -17,6 +17,7 @@ from rebuilder.compare.readers.deb import CONTROL, read_deb_member
 from rebuilder.errors import HostileInput
 from rebuilder.model.digest import Digest
 from rebuilder.model.plan import Package
+from rebuilder.origins.debian.stanza import ARCHITECTURE, check_name, check_version
 from rebuilder.world.files import storage_errors
 
 _FIELD = re.compile(r"^([A-Za-z0-9-]+):[ \t]*(.*(?:\n[ \t].*)*)", re.MULTILINE)
@@ -47,13 +48,22 @@ def flat_files(packages: Iterable[Package], debs: Mapping[Digest, Path]) -> dict
     """Name the files of a repository by relative path: the index as bytes, each .deb as the file it is copied from."""
     chosen = sorted(packages, key=lambda package: (package.name, package.version, package.architecture))
     for package in chosen:
-        if not _FILE_NAME.match(package.filename):
-            raise HostileInput(f"not the file name of a package: {package.filename[:80]!r}")
+        _verify_words(package)
     if len({package.filename for package in chosen}) != len(chosen):
         raise HostileInput("two packages of one repository have the same file name")
     contents: dict[str, bytes | Path] = {package.filename: debs[package.digest] for package in chosen}
     contents["Packages"] = b"\n".join(_paragraph(package, debs[package.digest]) for package in chosen)
     return contents
+
+
+def _verify_words(package: Package) -> None:
+    """Raise HostileInput for what could be an option, a pattern or a path where a name is meant: locks travel."""
+    check_name(package.name)
+    check_version(package.version)
+    if not ARCHITECTURE.match(package.architecture):
+        raise HostileInput(f"not an architecture: {package.architecture[:80]!r}")
+    if not _FILE_NAME.match(package.filename):
+        raise HostileInput(f"not the file name of a package: {package.filename[:80]!r}")
 
 
 def write_flat(directory: Path, packages: Iterable[Package], debs: Mapping[Digest, Path]) -> None:

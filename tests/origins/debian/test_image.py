@@ -201,6 +201,17 @@ def test_attack_a_package_file_name_that_leads_elsewhere(standard_archive: Froze
         flat_files([replace(package, filename=filename)], debs)
 
 
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("name", "-oDPkg::Pre-Invoke::=id"), ("name", "?essential"), ("version", "1 2"), ("architecture", "../x")],
+)
+def test_attack_a_package_that_is_named_like_an_option(standard_archive: FrozenArchive, field: str, value: str) -> None:
+    """What is handed to apt as a name must be one."""
+    package, debs = _made(standard_archive, "libgreeter1_1.0-1_amd64.deb")
+    with pytest.raises(HostileInput, match="not a"):
+        flat_files([replace(package, **{field: value})], debs)
+
+
 # bootstrap
 
 
