@@ -158,6 +158,17 @@ class FrozenArchive:
     def copy(self, root: Path) -> FrozenArchive:
         """Copy the archive, with the same keys, to spoil it."""
         shutil.copytree(self.root, root)
+        return self._twin(root)
+
+    def copy_indices(self, root: Path) -> FrozenArchive:
+        """Copy all but the pools, which are the same files: for spoiling indices and InRelease files alone."""
+        shutil.copytree(self.root, root, ignore=shutil.ignore_patterns("pool"))
+        for label in (MAIN, SECURITY):
+            if (self.root / label / "pool").is_dir():
+                (root / label / "pool").symlink_to(self.root / label / "pool")
+        return self._twin(root)
+
+    def _twin(self, root: Path) -> FrozenArchive:
         twin = object.__new__(FrozenArchive)
         twin.root, twin.key, twin.developer = root, self.key, self.developer
         twin.keyring, twin.developers = root / "keys" / "archive.gpg", root / "keys" / "developers.gpg"
