@@ -1,0 +1,118 @@
+"""One row a measurement, and the page made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from bench.phases import Phase
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One figure beside what it is compared with."""
+
+    what: str
+    command: str
+    ours_s: float
+    theirs: str
+    theirs_s: float | None
+    goal: str
+    holds: bool | None
+    """None where there is no goal to hold."""
+    note: str = ""
+
+    @property
+    def ratio(self) -> str:
+        """Ours over theirs."""
+        return "" if not self.theirs_s else f"{self.ours_s / self.theirs_s:.2f}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spent:
+    """Where the time of one run of ours went."""
+
+    what: str
+    phases: tuple[Phase, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Findings:
+    """Everything that one run of the benchmarks found out."""
+
+    rows: list[Row] = field(default_factory=list)
+    spent: list[Spent] = field(default_factory=list)
+    left_out: list[tuple[str, str]] = field(default_factory=list)
+    """What was not measured, and why."""
+
+    @property
+    def hold(self) -> bool:
+        """Whether no goal was missed."""
+        return all(row.holds is not False for row in self.rows)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """Under which circumstances the figures came about."""
+
+    day: datetime
+    command: str
+    processors: int
+    architecture: str
+    kernel: str
+    engine: str
+    load: float
+    """Average load of the machine in the minute before the first measurement."""
+
+
+def render(findings: Findings, setting: Setting) -> str:
+    """Write the page; it names no machine, no mirror and no path."""
+    lines = [
+        "# Benchmarks",
+        "",
+        _introduction(setting),
+        "",
+        "| what | ours | compared with | theirs | ratio | goal | holds |",
+        "| --- | ---: | --- | ---: | ---: | --- | --- |",
+        *(_row(row) for row in findings.rows),
+        "",
+        "What was run, and single measurements:",
+        "",
+        *(f"- {row.what}: `{row.command}`{'; ' + row.note if row.note else ''}" for row in findings.rows),
+    ]
+    if findings.spent:
+        lines += ["", "## Where our time goes", "", *_table(findings.spent)]
+    if findings.left_out:
+        lines += ["", "## Not measured", "", *(f"- {what}: {why}" for what, why in findings.left_out)]
+    return "\n".join(lines) + "\n"
+
+
+def _introduction(setting: Setting) -> str:
+    return (
+        f"`{setting.command}` on {setting.day:%Y-%m-%d}: {setting.processors} processors, {setting.architecture}, "
+        f"Linux {setting.kernel}, {setting.engine}; load {setting.load:.1f} when it began. Seconds of wall time. Both "
+        "sides of a row were measured in this run, in turn: compare ratios, not seconds, with another machine's."
+    )
+
+
+def _row(row: Row) -> str:
+    theirs = "" if row.theirs_s is None else _seconds(row.theirs_s)
+    holds = "" if row.holds is None else ("yes" if row.holds else "**no**")
+    cells = (row.what, _seconds(row.ours_s), row.theirs, theirs, row.ratio, row.goal, holds)
+    return f"| {' | '.join(cells)} |"
+
+
+def _table(spent: Sequence[Spent]) -> list[str]:
+    """One column a run, one line a phase, in the order of the longest run."""
+    names = list(dict.fromkeys(phase.name for each in spent for phase in each.phases))
+    lines = [f"| phase | {' | '.join(each.what for each in spent)} |", f"| --- |{' ---: |' * len(spent)}"]
+    columns = [{phase.name: phase.seconds for phase in each.phases} for each in spent]
+    for name in names:
+        cells = (f"{column[name]:.1f}" if name in column else "" for column in columns)
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return lines
+
+
+def _seconds(seconds: float) -> str:
+    return f"{seconds:.1f}" if seconds >= 1 else f"{seconds:.2f}"
