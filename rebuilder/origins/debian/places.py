@@ -18,6 +18,7 @@ from rebuilder.origins.debian import exact
 from rebuilder.origins.debian.base_images import BaseImages
 from rebuilder.origins.debian.buildinfo import Buildinfo
 from rebuilder.origins.debian.dependencies import Kind, Wish, build_dependencies
+from rebuilder.origins.debian.image import settle
 from rebuilder.origins.debian.plan import Place, built_version, is_usable_build_path
 from rebuilder.origins.debian.recipe import BuildRecipe
 from rebuilder.origins.debian.supply import Supply
@@ -112,7 +113,8 @@ class Surveyor:
         self.progress.phase(part.target, "plan", f"{len(parsed.installed)} packages of the .buildinfo")
         chosen = exact.exact_set(view, parsed, self.supply.snapshot)
         # 4.
-        image = self.images.ensure(chosen.lock, engine, target=part.target)
+        lock = settle(chosen.lock, self.images.locks())
+        image = self.images.ensure(lock, engine, target=part.target)
         # 5.
         variables, ignored = buildinfos.honoured(parsed, recipe.honoured)
         path = parsed.build_path if parsed.build_path and is_usable_build_path(parsed.build_path) else None
@@ -124,7 +126,7 @@ class Surveyor:
             reason=exact.describe(chosen, name) + left_out,
             architecture=view.architecture,
             image=image,
-            lock=Digest.of(codec.render(chosen.lock)),
+            lock=Digest.of(codec.render(lock)),
             packages=chosen.packages,
             jobs=self._jobs,
             build_path=path,
@@ -132,7 +134,7 @@ class Surveyor:
         )
         self.blobs.put(document)
         pieces = (evidence, *chosen.evidence)
-        return Found(place=place, lock=chosen.lock, evidence=pieces, changelog=parsed.changelog)
+        return Found(place=place, lock=lock, evidence=pieces, changelog=parsed.changelog)
 
     @property
     def _jobs(self) -> int:
