@@ -14,7 +14,11 @@ TARGET = "pkg:deb/debian/cjson@1.7.18-3.1%2Bb1?arch=source&distro=trixie"
 
 
 def _console(stream: io.StringIO, width: int) -> Console:
-    return Console(file=stream, width=width, force_terminal=True, color_system=None, legacy_windows=False)
+    """Give an ordinary terminal, whatever runs the tests: rich takes TERM=dumb for one of 80 columns."""
+    terminal = {"TERM": "xterm"}
+    return Console(
+        file=stream, width=width, force_terminal=True, color_system=None, legacy_windows=False, _environ=terminal
+    )
 
 
 def _drawn(progress: LiveProgress, console: Console) -> list[str]:
