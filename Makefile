@@ -23,7 +23,7 @@ demo: setup packages engine ## verify a real Debian package: rebuild, compare, s
 	$(WITH_ENGINE) .venv/bin/rebuilder verify $(ARGS) $(TARGET)
 
 test: setup test-packages engine ## run the tests, one real sample for each behaviour (minutes)
-	$(WITH_ENGINE) $(PY) -m pytest -m "not slow" $(ARGS) $(TESTS)
+	$(WITH_ENGINE) $(PY) -m pytest -m "not slow" --durations=15 $(ARGS) $(TESTS)
 
 test-all: setup all-packages engine ## run every test, the dear ones too (may take an hour)
 	$(WITH_ENGINE) $(PY) -m pytest $(ARGS) $(TESTS)
