@@ -29,7 +29,7 @@ _REMOVAL = "The following packages will be REMOVED:"
 _TIMEOUT_S = 180
 
 UPDATE = ("apt-get", "-qq", "update")
-"""Reads the indices in; must precede every question."""
+"""Reads the indices in; must precede a question unless they lie where apt keeps its lists (see `list_name`)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +77,11 @@ def sources_list(root: str, count: int) -> str:
     `trusted=yes` is the truth: each index was verified against a signed InRelease before it came here.
     """
     return "".join(f"deb [trusted=yes] file:{root}/{number} ./\n" for number in range(count))
+
+
+def list_name(root: str, number: int) -> str:
+    """Name the list of a repository of `sources_list` as apt does (URItoFileName); `root` holds letters and slashes."""
+    return f"{root.replace('/', '_')}_{number}_._Packages"
 
 
 def preferences(versions: Mapping[str, str]) -> str:

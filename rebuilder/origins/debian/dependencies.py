@@ -93,24 +93,22 @@ _ENVIRONMENT = (("APT_CONFIG", f"{INPUT}/apt.conf"), ("DEBIAN_FRONTEND", "nonint
 
 
 def _script(kind: Kind) -> str:
+    """Ask at once, without `update`: it would only hash and copy lists that lie where apt looks for them."""
     option = "--indep-only" if kind is Kind.ALL else "--arch-only"
-    return " && ".join(
-        (
-            f"mkdir -p {_WORK}/state/lists/partial {_WORK}/cache/archives/partial {_WORK}/log",
-            " ".join(apt.UPDATE),
-            f"exec apt-get -q -y --print-uris {option} build-dep {_DSC}",
-        )
+    return (
+        f"mkdir -p {_WORK}/state {_WORK}/cache/archives/partial {_WORK}/log"
+        f" && exec apt-get -q -y --print-uris {option} build-dep {_DSC}"
     )
 
 
 def _inputs(indices: Sequence[IndexFile], wish: Wish) -> Mapping[str, bytes | Path]:
     configuration = apt.configuration(INPUT, _WORK, architecture=wish.architecture, status="/var/lib/dpkg/status")
     return {
-        "apt.conf": configuration.encode(),
+        "apt.conf": f'{configuration}Dir::State::Lists "{INPUT}/lists";\n'.encode(),
         "preferences": b"",
         "sources.list": apt.sources_list(INPUT, len(indices)).encode(),
         "source.dsc": wish.path,
-        **{f"{number}/Packages": index.path for number, index in enumerate(indices)},
+        **{f"lists/{apt.list_name(INPUT, number)}": index.path for number, index in enumerate(indices)},
     }
 
 

@@ -98,8 +98,21 @@ def test_the_container_sees_the_indices_and_the_dsc_and_asks_for_one_kind(index:
         (spec,) = engine.started
         assert spec.command[2].endswith(f"--print-uris {option} build-dep /input/source.dsc")
         assert not any("PROFILE" in name for name, _ in spec.environment)
-        assert set(engine.files) == {"apt.conf", "preferences", "sources.list", "source.dsc", "0/Packages"}
-        assert engine.files["0/Packages"] == index.path.read_bytes()
+        lists = "lists/_input_0_._Packages"
+        assert set(engine.files) == {"apt.conf", "preferences", "sources.list", "source.dsc", lists}
+        assert engine.files[lists] == index.path.read_bytes()
+
+
+def test_apt_finds_the_lists_without_update(index: IndexFile, tmp_path: Path) -> None:
+    """The indices lie read-only under the names that apt gives to lists, and apt is told where that is."""
+    engine = FakeEngine()
+    build_dependencies(engine, IMAGE, [index, index], _wish(tmp_path), cache=tmp_path / "cache")
+    assert b'Dir::State::Lists "/input/lists";' in engine.files["apt.conf"]
+    assert "update" not in engine.started[0].command[2]
+    assert {name for name in engine.files if name.startswith("lists/")} == {
+        "lists/_input_0_._Packages",
+        "lists/_input_1_._Packages",
+    }
 
 
 def test_an_answer_is_kept_for_the_same_question_only(index: IndexFile, tmp_path: Path) -> None:
