@@ -8,10 +8,11 @@ docker-py, requests, urllib3 and the socket is translated here.
 from __future__ import annotations
 
 import itertools
+import socket
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import docker
@@ -38,8 +39,11 @@ from rebuilder.model.digest import Digest
 _ABSENT = "start it with `make engine`, name another with DOCKER_HOST, or ask `rebuilder doctor`"
 _ANSWER_S = 600
 """How long one answer may take: a commit or a load of a big image is one answer."""
+_GREETING_S = 30
+"""How long an engine may take to say its version."""
 _BLOCK = 1024 * 1024
 _STANDARD_ERROR = 2
+_LOCAL = "unix:///var/run/docker.sock"
 _COUNTER = itertools.count(1)
 
 
@@ -96,24 +100,30 @@ class DockerEngine:
     @contextmanager
     def container(self, spec: Spec) -> Iterator[DockerContainer]:
         """See Engine.container."""
-        name = f"rebuilder-{self._owner.run}-{next(_COUNTER)}"
-        try:
+        with self._removed_in_the_end("container") as name:
             with _engine_errors("creating a container"):
                 self._create(name, spec)
             yield DockerContainer(self, name)
-        finally:
-            self.remove(Leftover(kind="container", name=name, labels={}))
 
     @contextmanager
     def volume(self) -> Iterator[str]:
         """See Engine.volume."""
-        name = f"rebuilder-{self._owner.run}-{next(_COUNTER)}"
-        try:
+        with self._removed_in_the_end("volume") as name:
             with _engine_errors("creating a volume"):
                 self._api.create_volume(name, labels=self._owner.labels())
             yield name
-        finally:
-            self.remove(Leftover(kind="volume", name=name, labels={}))
+
+    @contextmanager
+    def _removed_in_the_end(self, kind: str) -> Iterator[str]:
+        """Choose a name before anything is made, so that it can be removed whenever the person presses Ctrl-C."""
+        leftover = Leftover(kind=kind, name=f"rebuilder-{self._owner.run}-{next(_COUNTER)}", labels={})
+        try:
+            yield leftover.name
+        except BaseException:
+            with suppress(EngineFailure):  # what went wrong first is the news; a sweep finds what stays
+                self.remove(leftover)
+            raise
+        self.remove(leftover)
 
     def load_image(self, archive: Iterable[bytes]) -> None:
         """See Engine.load_image."""
@@ -146,9 +156,17 @@ class DockerEngine:
     def images(self) -> tuple[ImageRecord, ...]:
         """See Engine.images."""
         with _engine_errors("listing images"):
-            found = {_prefixed(entry["Id"]) for entry in self._api.images(filters={"label": f"{LABEL}=1"})}
-        records = (self.image(Digest.parse(name)) for name in sorted(found))
-        return tuple(record for record in records if record is not None)
+            found = self._api.images(filters={"label": f"{LABEL}=1"})
+        records = [
+            ImageRecord(
+                image=Digest.parse(_prefixed(entry["Id"])),
+                labels=entry.get("Labels") or {},
+                size_bytes=int(entry.get("Size") or 0),
+                made_at=datetime.fromtimestamp(int(entry["Created"]), UTC),
+            )
+            for entry in found
+        ]
+        return tuple(sorted(records, key=lambda record: record.image))
 
     def tag(self, image: Digest, name: str) -> None:
         """See Engine.tag."""
@@ -194,7 +212,9 @@ class DockerEngine:
                 settings = kwargs_from_env()
                 if self._address is not None:
                     settings["base_url"] = self._address
-                self._client = docker.APIClient(version="auto", timeout=_ANSWER_S, **settings)
+                _knock(settings.get("base_url") or _LOCAL)
+                self._client = docker.APIClient(version="auto", timeout=_GREETING_S, **settings)
+                self._client.timeout = _ANSWER_S
                 self._client.trust_env = False
         return self._client
 
@@ -365,6 +385,23 @@ def _raise_for_status(answer: Any) -> None:  # noqa: ANN401 - requests' answer
         answer.raise_for_status()
     except requests.exceptions.HTTPError as error:
         raise docker.errors.create_api_error_from_http_exception(error) from error
+
+
+def _knock(address: str) -> None:
+    """Raise EngineFailure when a local socket does not answer; docker-py would leave its own socket open."""
+    if not address.startswith("unix:"):
+        return
+    path = "/" + address.removeprefix("unix:").lstrip("/")
+    try:
+        with socket.socket(socket.AF_UNIX) as probe:
+            probe.connect(path)
+    except PermissionError as error:
+        raise EngineFailure(
+            f"the container engine at {path} does not let this user in",
+            hint="join the engine's group, become root, or name a rootless engine with DOCKER_HOST",
+        ) from error
+    except OSError as error:
+        raise EngineFailure(f"no container engine answers at {path}", hint=_ABSENT) from error
 
 
 def _prefixed(identifier: str) -> str:

@@ -35,8 +35,9 @@ def test_an_engine_that_hangs_up_is_a_failure(tmp_path: Path) -> None:
         server.listen()
 
         def rude() -> None:
-            connection, _ = server.accept()
-            connection.close()
+            for _ in range(2):
+                connection, _ = server.accept()
+                connection.close()
 
         thread = threading.Thread(target=rude)
         thread.start()

@@ -38,6 +38,10 @@ def _prepared_once(engine: Engine, index: PreparedIndex, tiny: Digest, *packages
         return prepared.image
 
 
+def _own_images(engine: DockerEngine) -> set[Digest]:
+    return {image.image for image in engine.images() if image.labels.get("rebuilder.run") == engine.owner.run}
+
+
 def test_an_environment_holds_base_plus_packages(engine: DockerEngine, index: PreparedIndex, tiny: Digest) -> None:
     """Packages are installed by exact version without network; logs, lists and the policy file are gone."""
     wanted = environment(tiny, package("networked"), package("tool", "2:1.0+b~1", "amd64"))
@@ -138,12 +142,12 @@ def test_an_environment_that_is_not_exact_is_refused(  # noqa: PLR0917 - a table
     engine: DockerEngine, index: PreparedIndex, tiny: Digest, name: str, error: type[RebuilderError], words: str
 ) -> None:
     """Extra, half-installed, failing and unsatisfiable packages: no environment, and nothing is kept."""
-    before = len(engine.images())
+    before = _own_images(engine)
     wanted = environment(tiny, package(name))
     with pytest.raises(error, match=words), prepare(engine, index, wanted, repository):
         pytest.fail("it was prepared")
     assert index.records() == ()
-    assert len(engine.images()) == before
+    assert _own_images(engine) == before
 
 
 def test_a_package_with_other_bytes_is_refused(engine: DockerEngine, index: PreparedIndex, tiny: Digest) -> None:

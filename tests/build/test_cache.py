@@ -1,0 +1,160 @@
+"""Caches forget what was used longest ago, within a budget, and never what is in use."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from rebuilder.build.cache import Downloads, PreparedIndex, PreparedRecord, clear
+from rebuilder.build.container import Engine, ImageRecord
+from rebuilder.build.locks import exclusive, exclusive_if_free, shared
+from rebuilder.errors import EngineFailure
+from rebuilder.model.digest import Digest
+from rebuilder.store.blobs import LocalBlobs
+
+
+class FakeEngine:
+    """Holds image ids."""
+
+    def __init__(self) -> None:
+        self.held: set[Digest] = set()
+        self.needed: set[Digest] = set()
+
+    def image(self, image: Digest) -> ImageRecord | None:
+        """Say whether it is here."""
+        if image not in self.held:
+            return None
+        return ImageRecord(image=image, labels={}, size_bytes=1, made_at=datetime(2026, 1, 1, tzinfo=UTC))
+
+    def remove_image(self, image: Digest) -> None:
+        """Remove it, unless another is made from it."""
+        if image in self.needed:
+            raise EngineFailure("image has dependent child images")
+        self.held.discard(image)
+
+
+@pytest.fixture
+def fake() -> FakeEngine:
+    """Make an engine without images."""
+    return FakeEngine()
+
+
+@pytest.fixture
+def records(tmp_path: Path, fake: FakeEngine) -> PreparedIndex:
+    """Make an empty index on it."""
+    return PreparedIndex(tmp_path / "prepared", cast("Engine", fake))
+
+
+_BASE = Digest.of(b"base")
+
+
+def _keep(index: PreparedIndex, fake: FakeEngine, name: str, *packages: str, age_s: int = 0) -> PreparedRecord:
+    record = PreparedRecord(
+        key=Digest.of(name.encode()),
+        maker="test/1",
+        base=_BASE,
+        image=Digest.of(f"image {name}".encode()),
+        tree=Digest.of(b"tree"),
+        packages=tuple(sorted(_packages(*packages))),
+        depth=1,
+        size_bytes=100,
+    )
+    fake.held.add(record.image)
+    index.keep(record)
+    path = index.use_lock(record.key).with_suffix(".json")
+    os.utime(path, (path.stat().st_atime, path.stat().st_mtime - age_s))
+    return record
+
+
+def _packages(*names: str) -> frozenset[Digest]:
+    return frozenset(Digest.of(name.encode()) for name in names)
+
+
+def test_the_environment_used_longest_ago_goes_first(records: PreparedIndex, fake: FakeEngine) -> None:
+    """A use counts, not the age."""
+    old, middle, new = (_keep(records, fake, name, age_s=age) for name, age in (("a", 300), ("b", 200), ("c", 100)))
+    assert records.find(old.key) == old
+    removed = records.prune(200)
+    assert (removed.count, removed.size_bytes) == (1, 100)
+    assert fake.held == {old.image, new.image}
+    assert records.find(middle.key) is None
+    assert records.usage().size_bytes == 200
+
+
+def test_an_environment_in_use_or_needed_stays(records: PreparedIndex, fake: FakeEngine) -> None:
+    """Neither a shared lock's thing nor one that another was made from is removed."""
+    used, needed, free = (_keep(records, fake, name) for name in ("used", "needed", "free"))
+    fake.needed.add(needed.image)
+    with shared(records.use_lock(used.key)):
+        assert clear(records).count == 1
+    assert fake.held == {used.image, needed.image}
+    assert records.find(free.key) is None
+
+
+def test_an_environment_whose_image_is_gone_is_not_found(records: PreparedIndex, fake: FakeEngine) -> None:
+    """Somebody removed the image behind our back: it is prepared again."""
+    record = _keep(records, fake, "a", "p")
+    fake.held.clear()
+    assert records.find(record.key) is None
+    assert records.largest_subset(_BASE, _packages("p"), maker="test/1", depth=5) is None
+
+
+def test_a_spoilt_record_is_no_record(records: PreparedIndex, fake: FakeEngine) -> None:
+    """Half a record, or one under another's name, is not believed."""
+    record = _keep(records, fake, "a")
+    path = records.use_lock(record.key).with_suffix(".json")
+    other = path.with_name(f"{Digest.of(b'other').hex}.json")
+    other.write_bytes(path.read_bytes())
+    assert records.find(Digest.of(b"other")) is None
+    path.write_bytes(path.read_bytes()[:-10])
+    assert records.find(record.key) is None
+
+
+def test_only_a_subset_on_the_same_base_by_the_same_maker_is_started_from(
+    records: PreparedIndex, fake: FakeEngine
+) -> None:
+    """The largest of those that hold nothing else."""
+    _keep(records, fake, "one", "p")
+    two = _keep(records, fake, "two", "p", "q")
+    _keep(records, fake, "more", "p", "q", "x")
+    wanted = _packages("p", "q", "r")
+    assert records.largest_subset(_BASE, wanted, maker="test/1", depth=5) == two
+    assert records.largest_subset(_BASE, wanted, maker="test/2", depth=5) is None
+    assert records.largest_subset(Digest.of(b"other"), wanted, maker="test/1", depth=5) is None
+    records.keep(replace(two, depth=6))
+    found = records.largest_subset(_BASE, wanted, maker="test/1", depth=5)
+    assert found is not None
+    assert found.packages == tuple(_packages("p"))
+
+
+def test_downloads_keep_what_is_in_use(tmp_path: Path) -> None:
+    """The oldest unused file goes; a file in use stays even when everything is cleared."""
+    blobs, downloads = LocalBlobs(tmp_path), Downloads(tmp_path)
+    old, new = blobs.put(b"o" * 100), blobs.put(b"n" * 100)
+    os.utime(blobs.path(old), (1, 1))
+    assert (downloads.usage().count, downloads.usage().size_bytes) == (2, 200)
+    with downloads.using([old]):
+        assert clear(downloads).count == 1
+        assert blobs.has(old)
+        assert not blobs.has(new)
+    assert downloads.prune(100).count == 0
+    assert downloads.prune(99).size_bytes == 100
+    assert downloads.usage().count == 0
+
+
+def test_locks_exclude_as_they_say(tmp_path: Path) -> None:
+    """Many users, or one maker."""
+    path = tmp_path / "lock"
+    with shared(path), shared(path), exclusive_if_free(path) as free:
+        assert not free
+    with exclusive(path) as lock:
+        with exclusive_if_free(path) as free:
+            assert not free
+        lock.release()
+        with exclusive_if_free(path) as free:
+            assert free
