@@ -35,7 +35,7 @@ def build(engine: DockerEngine, tiny: Digest, index: PreparedIndex, blobs: Local
         wanted = plan(tiny, script, limits=limits, sources=sources)
         with prepare(engine, index, wanted.environment, repository) as prepared:
             rebuild = Runner(engine=engine, blobs=blobs).run(wanted, prepared, sources or {}, Ticket(builder="key"))
-        left = [item for item in engine.leftovers() if item.labels["rebuilder.run"] == engine.owner.run]
+        left = [item for item in engine.leftovers() if item.labels.get("rebuilder.run") == engine.owner.run]
         assert left == []
         return rebuild
 
@@ -80,26 +80,28 @@ def test_a_build_sees_the_plans_environment_and_nothing_else(build: Build, blobs
     assert not [line for line in seen if line.startswith("eth")]
 
 
-@pytest.mark.parametrize(
-    "attempt",
-    [
-        "echo x >/file",
-        "echo x >/usr/share/file",
-        "echo x >/input/file",
-        "chmod 777 /etc",
-        "/bin/as-root touch /file",
-        "mknod /tmp/device b 8 0",
-        "wget -T 2 -q -O /tmp/page http://192.0.2.1/",
-        "ping -c 1 -W 1 192.0.2.1",
-        "nc -w 2 192.0.2.1 80 </dev/null",
-        "mount -t tmpfs tmpfs /tmp",
-        "test $(/bin/as-root id -u) = 0",
-    ],
+_ATTEMPTS = (
+    "echo x >/file",
+    "echo x >/usr/share/file",
+    "echo x >/input/file",
+    "chmod 777 /etc",
+    "/bin/as-root touch /file",
+    "test $(/bin/as-root id -u) = 0",
+    "mknod /tmp/device b 8 0",
+    "mount -t tmpfs tmpfs /tmp",
+    "wget -T 2 -q -O /tmp/page http://192.0.2.1/",
+    "ping -c 1 -W 1 192.0.2.1",
+    "nc -w 2 192.0.2.1 80 </dev/null",
 )
-def test_a_build_cannot_reach_out_or_up(build: Build, attempt: str) -> None:
-    """Writing to the root or the inputs, devices, mounts, setuid programs and the network are all refused."""
-    rebuild = build(f"if {attempt}; then echo reached; exit 0; fi; echo refused >/output/refused")
-    assert [output.filename for output in rebuild.outputs] == ["refused"]
+
+
+def test_a_build_cannot_reach_out_or_up(build: Build, blobs: LocalBlobs) -> None:
+    """Writing to the root or the inputs, setuid programs, devices, mounts and the network are all refused."""
+    tries = [f"if ( {attempt} ) >/dev/null 2>&1; then echo reached; else echo refused; fi" for attempt in _ATTEMPTS]
+    rebuild = build("exec >/output/answers; " + "; ".join(tries))
+    answers = blobs.get(rebuild.outputs[0].digest).decode().split()
+    reached = [attempt for attempt, answer in zip(_ATTEMPTS, answers, strict=True) if answer != "refused"]
+    assert reached == []
 
 
 def test_scratch_directories_are_writable_and_executable(build: Build) -> None:
@@ -188,23 +190,11 @@ def test_a_short_flood_is_kept_up_to_the_limit(build: Build, blobs: LocalBlobs) 
     assert len(blobs.get(rebuild.log)) == LIMITS.log_bytes
 
 
-@pytest.mark.parametrize(
-    ("script", "words"),
-    [
-        ("ln -s /etc/passwd /output/a.deb", "a.deb' is a symbolic link"),
-        ("mkfifo /output/pipe", "pipe' is a device or pipe"),
-        ("mkdir /output/sub; echo x >/output/sub/file", "sub' is a directory"),
-        ("echo x >/output/a; ln /output/a /output/b", "is a hard link"),
-        ("echo x >'/output/-rf'", "'-rf' has not a plain file name"),
-        ("echo x >\"/output/$(printf 'a\\nb')\"", "has not a plain file name"),
-        ("echo x >/output/.hidden", "'.hidden' has not a plain file name"),
-    ],
-)
-def test_only_plain_files_are_taken_as_outputs(build: Build, script: str, words: str) -> None:
-    """Links, pipes, directories and strange names among the outputs fail the build."""
-    rebuild = build(script)
+def test_a_link_among_the_outputs_fails_the_build(build: Build) -> None:
+    """A link to a file of the environment is not followed."""
+    rebuild = build("ln -s /etc/passwd /output/a.deb")
     assert rebuild.outcome is Outcome.FAILED
-    assert words in rebuild.reason
+    assert "a.deb' is a symbolic link" in rebuild.reason
 
 
 def test_a_build_that_kills_itself_is_no_answer(build: Build) -> None:
