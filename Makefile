@@ -20,7 +20,7 @@ help: ## say what there is
 	@echo "  make test TESTS=tests/compare         some of the tests"
 
 demo: setup packages engine ## verify a real Debian package: rebuild, compare, sign, publish
-	$(WITH_ENGINE) .venv/bin/rebuilder verify $(ARGS) $(TARGET)
+	@$(WITH_ENGINE) .venv/bin/rebuilder verify $(ARGS) $(TARGET)
 
 test: setup test-packages engine ## run the tests, one real sample for each behaviour (minutes)
 	$(WITH_ENGINE) $(PY) -m pytest -m "not slow" --durations=15 $(ARGS) $(TESTS)
