@@ -35,7 +35,10 @@ class LocalDeb:
 
 def read_local(path: Path) -> LocalDeb:
     """Read what a .deb says it is; raise HostileInput where it is none."""
-    _, control = read_deb_member(path, "control", part=CONTROL, limit_bytes=_LIMIT_BYTES)
+    try:
+        _, control = read_deb_member(path, "control", part=CONTROL, limit_bytes=_LIMIT_BYTES)
+    except HostileInput as error:
+        raise HostileInput(f"{path.name}: not a sound .deb: {error}", hint="was it downloaded whole?") from error
     fields = control_fields(control)
     try:
         name, version, architecture = (fields[key] for key in ("Package", "Version", "Architecture"))
