@@ -8,8 +8,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
-from contextlib import redirect_stderr, redirect_stdout
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -98,9 +98,12 @@ class Person:
         """Run `rebuilder verify --json`."""
         return self.run("verify", "--json", "--quiet", *words)
 
-    def start(self, *words: str | Path, environment: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
-        """Start a command line as a process of its own."""
-        return subprocess.Popen(
+    @contextmanager
+    def start(
+        self, *words: str | Path, environment: Mapping[str, str] | None = None
+    ) -> Iterator[subprocess.Popen[str]]:
+        """Start a command line as a process of its own, which ends with the context."""
+        process = subprocess.Popen(
             [Path(sys.executable).parent / "rebuilder", *map(str, words), "--config", str(self.config)],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -108,6 +111,12 @@ class Person:
             env={**os.environ, **(environment or {})},
             cwd=self.home,
         )
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                process.kill()
+                process.communicate()
 
     def dossier(self, result: Path) -> Dossier:
         """Read the dossier of a result."""

@@ -72,6 +72,14 @@ FALSE = _sample("false", "echo 'this one never worked'; exit 7", is_built=False)
 """Fails."""
 SLEEPY = _sample("sleepy", "echo 'going to sleep'; sleep 600", is_built=False)
 """Hangs."""
+FORKS = _sample("forks", "for i in $$(seq 200); do sleep 100 & done; wait", is_built=False)
+"""Makes more processes than it may."""
+HUNGRY = _sample("hungry", "perl -e '$$x = q(x) x 1_000_000_000; print length $$x'", is_built=False)
+"""Takes a gigabyte of memory."""
+VERBOSE = _sample("verbose", "yes 'and another thing' | head -c 100000000", is_built=False)
+"""Writes a long log."""
+GREEDY = _sample("greedy", "dd if=/dev/zero of=debian/zeros bs=1M count=2000", is_built=False)
+"""Fills the disk."""
 IDLE = Sample(
     source=Source(
         name="idle",
@@ -96,6 +104,10 @@ PUBLISHED = (
     GONE,
     FALSE,
     SLEEPY,
+    FORKS,
+    HUNGRY,
+    VERBOSE,
+    GREEDY,
     IDLE,
 )
 """What the mirror has."""

@@ -1,0 +1,120 @@
+"""Whatever dies, whoever interferes: nothing half-written, nothing left behind, a clear word."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import docker
+import docker.errors
+import pytest
+
+from tests.end_to_end.conftest import MakePerson
+from tests.end_to_end.person import Person
+
+_PATIENCE_S = 120
+
+
+@pytest.fixture
+def engine() -> Iterator[docker.DockerClient]:
+    """Give an own look at the engine."""
+    client = docker.from_env()
+    yield client
+    client.close()
+
+
+def _of(engine: docker.DockerClient, pid: int) -> tuple[Sequence[object], Sequence[object]]:
+    """Containers and volumes that a process made."""
+    wanted = {"label": f"rebuilder.pid={pid}"}
+    return engine.containers.list(all=True, filters=wanted), engine.volumes.list(filters=wanted)
+
+
+def _eventually(holds: Callable[[], bool], process: subprocess.Popen[str] | None = None) -> None:
+    end = time.monotonic() + _PATIENCE_S
+    while not holds():
+        assert process is None or process.poll() is None, process.communicate()
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.1)
+
+
+def _asleep(engine: docker.DockerClient, process: subprocess.Popen[str]) -> bool:
+    """Whether a build of that process has come to `sleep 600`; a container that ends while we look is not asleep."""
+    with suppress(docker.errors.APIError):
+        return any("sleep 600" in str(container.top()) for container in _of(engine, process.pid)[0])
+    return False
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupted_build_leaves_nothing(
+    person: Person, engine: docker.DockerClient, number: signal.Signals, code: int
+) -> None:
+    """Ctrl-C, or an orderly request to end, in the middle of a build: no container, volume or half result stays."""
+    with person.start("verify", "deb:trixie/sleepy") as process:
+        _eventually(lambda: _asleep(engine, process), process)
+        process.send_signal(number)
+        out, err = process.communicate(timeout=_PATIENCE_S)
+    assert process.returncode == code, err
+    assert "Traceback" not in out + err
+    assert "nothing half-done was published" in err
+    assert _of(engine, process.pid) == ([], [])
+    assert not [path for path in person.results.rglob("*") if path.is_file()]
+    assert not list(person.settings.state.glob("attest-*"))
+
+
+def test_a_sweep_removes_what_a_killed_run_left(person: Person, engine: docker.DockerClient) -> None:
+    """Kill -9 leaves a running container and volumes; the sweep takes them, and the next run is not disturbed."""
+    with person.start("verify", "deb:trixie/sleepy") as process:
+        _eventually(lambda: _asleep(engine, process), process)
+        process.kill()
+        process.communicate(timeout=_PATIENCE_S)
+    containers, volumes = _of(engine, process.pid)
+    assert containers
+    assert volumes
+    assert person.run("sweep").code == 0
+    assert _of(engine, process.pid) == ([], [])
+    assert not list(person.results.rglob("dossier.json"))
+    person.verify("deb:trixie/rebuilt").concludes("reproduced", 0)
+
+
+def test_without_an_engine_the_answer_is_a_hint(person: Person) -> None:
+    """No engine: undecided for want of infrastructure, exit code 4, with what to do."""
+    with person.start("verify", "--json", "deb:trixie/rebuilt", environment={"DOCKER_HOST": "unix:///nowhere"}) as run:
+        out, err = run.communicate(timeout=_PATIENCE_S)
+    assert run.returncode == 4, err
+    assert "Traceback" not in err
+    answer = json.loads(out)
+    assert (answer["verdict"], answer["causes"]) == ("undecided", ["infrastructure"])
+    assert "doctor" in answer["hint"] or "DOCKER_HOST" in answer["hint"]
+
+
+def test_results_that_cannot_be_written_are_named(person: Person) -> None:
+    """A file in the place of the results directory: a clear error, exit code 4, nothing else harmed."""
+    person.results.write_text("in the way")
+    said = person.verify("deb:trixie/rebuilt")
+    assert said.code == 4
+    assert str(person.results) in said.answer["error"]
+    assert person.results.read_text() == "in the way"
+
+
+def test_two_verifications_at_once_are_two_results(make_person: MakePerson) -> None:
+    """The same release, the same directories, at the same moment: both end well, with ordinals of their own."""
+    person = make_person()
+    words = ("verify", "--json", "deb:trixie/rebuilt")
+    answers = []
+    with person.start(*words) as one, person.start(*words) as other:
+        for run in (one, other):
+            out, err = run.communicate(timeout=2 * _PATIENCE_S)
+            assert run.returncode == 0, err
+            answers.append(json.loads(out))
+    results = [Path(directory) for answer in answers for directory in answer["documents"]]
+    assert {path.name.rpartition("-")[2] for path in results} == {"0", "1"}
+    assert len({path.name.rpartition("-")[0] for path in results}) == 1
+    index = json.loads((person.results / "index.json").read_bytes())
+    assert all(path.name in json.dumps(index) for path in results) or len(index["results"]) == 1
+    for path in results:
+        assert person.check(path).code == 0
