@@ -12,12 +12,15 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
-from rebuilder.build.container import Container, Finished
+from rebuilder.build.container import Container
 from rebuilder.errors import EngineFailure
 
 _PAUSE_S = 2.0
 _SHARE = 20
 """A poll that took a second is followed by a pause of so many."""
+_SPACE, _FILES = b"== space\n", b"== files\n"
+_QUESTION = 'du -sk "$@"; echo "== space"; df -Pk "$@"; echo "== files"; df -Pi "$@"'
+"""One command for all three: starting one costs an engine more than any of them costs the build."""
 _RESERVE_BYTES = 512 * 1024**2
 _RESERVE_FILES = 10_000
 
@@ -55,21 +58,21 @@ class Gauge:
             pause = max(_PAUSE_S, _SHARE * (time.monotonic() - started))
 
     def _poll(self) -> None:
-        self.written_bytes = sum(_column(self._ask("du", "-sk"), 0)) * 1024
+        command = ("sh", "-c", _QUESTION, "gauge", *self._paths)
+        written, _, rest = self._container.execute(command, user="0:0").output.partition(_SPACE)
+        space, _, files = rest.partition(_FILES)
+        self.written_bytes = sum(_column(written, 0)) * 1024
         if self.written_bytes > self._limit_bytes:
             self.excess = f"it wrote {self.written_bytes} bytes, more than the {self._limit_bytes} allowed"
-        free = _column(self._ask("df", "-Pk"), 3)
+        free = _column(space, 3)
         if free and min(free) * 1024 < _RESERVE_BYTES:
             self.excess = f"the engine's disk has only {min(free) * 1024} bytes left"
-        files = _column(self._ask("df", "-Pi"), 3)
-        if files and 0 < min(files) < _RESERVE_FILES:
-            self.excess = f"the engine's disk has only {min(files)} files left"
-
-    def _ask(self, *command: str) -> Finished:
-        return self._container.execute((*command, *self._paths), user="0:0")
+        left = _column(files, 3)
+        if left and 0 < min(left) < _RESERVE_FILES:
+            self.excess = f"the engine's disk has only {min(left)} files left"
 
 
-def _column(finished: Finished, number: int) -> list[int]:
+def _column(table: bytes, number: int) -> list[int]:
     """Numbers in one column of a table, heading and notices left out."""
-    rows = (line.split() for line in finished.output.decode("ascii", "replace").splitlines())
+    rows = (line.split() for line in table.decode("ascii", "replace").splitlines())
     return [int(row[number]) for row in rows if len(row) > number and row[number].isdigit()]
