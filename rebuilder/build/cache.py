@@ -8,13 +8,15 @@ here says (image id and tree digest), for anybody who reaches the engine can lab
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
 from rebuilder.build import locks
+from rebuilder.build.bases import Bases
 from rebuilder.build.container import Engine
 from rebuilder.errors import EngineFailure, HostileInput, StorageFailure
 from rebuilder.model import codec
@@ -66,12 +68,20 @@ class PreparedRecord:
     """What it takes on top of what it was prepared from."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Kept:
+    last_use: float
+    size_bytes: int
+    remove: Callable[[], bool]
+
+
 class PreparedIndex:
     """The prepared environments that this machine made, by key."""
 
     def __init__(self, root: Path, engine: Engine) -> None:
         self._root = root
         self._engine = engine
+        self.bases = Bases(root, engine)
 
     def use_lock(self, key: Digest) -> Path:
         """Shared by all who use the environment of that key; held alone by who removes it."""
@@ -122,21 +132,37 @@ class PreparedIndex:
         return tuple(record for record in found if record is not None)
 
     def usage(self) -> Usage:
-        """See Cache.usage."""
-        return _sum(self.records())
+        """See Cache.usage. The base images count, for they take most of the space."""
+        return _sum(self._kept())
 
     def prune(self, budget_bytes: int) -> Usage:
         """See Cache.prune."""
-        kept = self.records()
-        excess = sum(record.size_bytes for record in kept) - budget_bytes
+        kept = self._kept()
+        excess = sum(one.size_bytes for one in kept) - budget_bytes
         removed = []
-        for record in kept:
+        for one in kept:
             if excess <= 0:
                 break
-            if self._remove(record):
-                removed.append(record)
-                excess -= record.size_bytes
-        return _sum(tuple(removed))
+            if one.remove():
+                removed.append(one)
+                excess -= one.size_bytes
+        return _sum(removed)
+
+    def _kept(self) -> list[_Kept]:
+        """Environments and bases, used longest ago first; a base is used whenever an environment of it is."""
+        environments = [
+            _Kept(
+                last_use=_last_use(self._path(record.key)),
+                size_bytes=record.size_bytes,
+                remove=partial(self._remove, record),
+            )
+            for record in self.records()
+        ]
+        bases = [
+            _Kept(last_use=last_use, size_bytes=base.size_bytes, remove=partial(self.bases.remove, base.image))
+            for last_use, base in self.bases.kept()
+        ]
+        return sorted([*environments, *bases], key=lambda one: one.last_use)
 
     def _remove(self, record: PreparedRecord) -> bool:
         with locks.exclusive_if_free(self.use_lock(record.key)) as free:
@@ -216,8 +242,8 @@ class Downloads:
         return self._root / "locks" / digest.hex[:2]
 
 
-def _sum(records: tuple[PreparedRecord, ...]) -> Usage:
-    return Usage(name="prepared", count=len(records), size_bytes=sum(record.size_bytes for record in records))
+def _sum(kept: list[_Kept]) -> Usage:
+    return Usage(name="prepared", count=len(kept), size_bytes=sum(one.size_bytes for one in kept))
 
 
 def _last_use(path: Path) -> float:

@@ -18,6 +18,8 @@ from rebuilder.model.plan import Limits
 
 LABEL = "rebuilder"
 """Key of the label that marks everything of ours in an engine; its value is `1`."""
+PREPARED_LABEL = f"{LABEL}.prepared"
+"""Marks the image of a prepared environment; the value is the name under which it was committed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
-from rebuilder.build.container import LABEL, Engine, ImageRecord
+from rebuilder.build.container import LABEL, PREPARED_LABEL, Engine, ImageRecord
 from rebuilder.build.streams import header, padding
 from rebuilder.errors import EngineFailure
 from rebuilder.model.codec import render_time
@@ -79,8 +79,10 @@ def image_id(layer: Digest, *, architecture: str, epoch: int, labels: Mapping[st
 
 
 def base_images(engine: Engine) -> tuple[ImageRecord, ...]:
-    """List the base images that the engine holds."""
-    return tuple(record for record in engine.images() if BASE_LABEL in record.labels)
+    """List the base images that the engine holds; what was prepared from them has inherited their labels."""
+    return tuple(
+        record for record in engine.images() if BASE_LABEL in record.labels and PREPARED_LABEL not in record.labels
+    )
 
 
 class _Layer:

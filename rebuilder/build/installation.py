@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from rebuilder.build.container import LABEL, Container, Engine, Mount, Spec, Tmpfs
+from rebuilder.build.container import LABEL, PREPARED_LABEL, Container, Engine, Mount, Spec, Tmpfs
 from rebuilder.build.install_script import AFTER, APT_CONFIGURATION, BEFORE, CAPABILITIES, SCRIPT, SOURCES
 from rebuilder.build.once import INPUT, fill
 from rebuilder.build.streams import Collector
@@ -25,8 +25,6 @@ from rebuilder.world import files
 Repository = Callable[[tuple[Package, ...]], Mapping[str, bytes | Path]]
 """Gives the files of a flat apt repository, by relative path: `Packages`, and each package under its file name."""
 
-PREPARED_LABEL = f"{LABEL}.prepared"
-"""Marks the image of a prepared environment; the value is the name under which it was committed."""
 _LIMITS = Limits(memory_bytes=4 * 1024**3, pids=1024, wall_s=3600)
 _SCRATCH = tuple(
     Tmpfs(path=path, size_bytes=1024**3, executable=True)

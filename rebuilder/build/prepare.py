@@ -72,6 +72,7 @@ def prepare(
     `repository` is asked only for the packages that must be installed. Raises what `install` raises.
     """
     with ExitStack() as stack:
+        stack.enter_context(index.bases.using(environment.image))
         if not environment.packages:
             yield _bare(stack, engine, environment, fresh=fresh)
         elif fresh:

@@ -17,8 +17,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from rebuilder.build.cache import PreparedIndex
-from rebuilder.build.container import Engine, ImageRecord
-from rebuilder.build.installation import PREPARED_LABEL
+from rebuilder.build.container import PREPARED_LABEL, Engine, ImageRecord
 from rebuilder.build.owner import Owner
 from rebuilder.errors import EngineFailure
 

@@ -24,12 +24,19 @@ class FakeEngine:
     def __init__(self) -> None:
         self.held: set[Digest] = set()
         self.needed: set[Digest] = set()
+        self.bases: set[Digest] = set()
 
     def image(self, image: Digest) -> ImageRecord | None:
         """Say whether it is here."""
         if image not in self.held:
             return None
         return ImageRecord(image=image, labels={}, size_bytes=1, made_at=datetime(2026, 1, 1, tzinfo=UTC))
+
+    def images(self) -> tuple[ImageRecord, ...]:
+        """List base images, whose environments inherit the label."""
+        base = {"rebuilder": "1", "rebuilder.base": "sha256:lock"}
+        records = (self.image(image) for image in sorted(self.bases))
+        return tuple(replace(record, labels=base, size_bytes=1000) for record in records if record is not None)
 
     def remove_image(self, image: Digest) -> None:
         """Remove it, unless another is made from it."""
@@ -102,6 +109,23 @@ def test_an_environment_whose_image_is_gone_is_not_found(records: PreparedIndex,
     fake.held.clear()
     assert records.find(record.key) is None
     assert records.largest_subset(_BASE, _packages("p"), maker="test/1", depth=5) is None
+
+
+def test_a_base_goes_after_its_environments_and_not_in_use(
+    records: PreparedIndex, fake: FakeEngine, tmp_path: Path
+) -> None:
+    """Base images count and are pruned too, but only those that were used through this index."""
+    other = Digest.of(b"another cache directory's")
+    fake.held |= {_BASE, other}
+    fake.bases = {_BASE, other}
+    record = _keep(records, fake, "a", age_s=100)
+    with records.bases.using(_BASE):
+        assert (records.usage().count, records.usage().size_bytes) == (2, 1100)
+        assert records.prune(1000).size_bytes == 100
+        assert record.image not in fake.held
+        assert clear(records).count == 0
+    assert clear(records).size_bytes == 1000
+    assert fake.held == {other}
 
 
 def test_a_spoilt_record_is_no_record(records: PreparedIndex, fake: FakeEngine) -> None:
