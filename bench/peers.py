@@ -55,7 +55,7 @@ def against_sbuild(place: Place, package: str) -> Findings:
     bare = place.verify(package)
     return Findings(
         rows=_rows(package, theirs, {"bare": bare, "cold": cold, "warm": warm}, is_gone=is_gone),
-        spent=[Spent(what=f"{package} bare", phases=bare.run.phases)],
+        spent=[Spent(what=f"{package}: bare", phases=bare.run.phases)],
     )
 
 

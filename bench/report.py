@@ -31,7 +31,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spent:
-    """Where the time of one run of ours went."""
+    """Where the time of one run went."""
 
     what: str
     phases: tuple[Phase, ...]
@@ -66,6 +66,13 @@ class Setting:
     """Average load of the machine in the minute before the first measurement."""
 
 
+_ACTS = (
+    "Seconds of the median run. The script's `resolve` is `apt-get update`, its `authenticate` is `apt-get source`, "
+    "its `install` is `apt-get build-dep` with the downloads. Our warm run builds in the environment that the cold "
+    "run prepared; a hash of the environment's tree is made beside the build."
+)
+
+
 def render(findings: Findings, setting: Setting) -> str:
     """Write the page; it names no machine, no mirror and no path."""
     lines = [
@@ -82,7 +89,7 @@ def render(findings: Findings, setting: Setting) -> str:
         *(f"- {row.what}: `{row.command}`{'; ' + row.note if row.note else ''}" for row in findings.rows),
     ]
     if findings.spent:
-        lines += ["", "## Where our time goes", "", *_table(findings.spent)]
+        lines += ["", "## Where the time goes", "", _ACTS, "", *_table(findings.spent)]
     if findings.left_out:
         lines += ["", "## Not measured", "", *(f"- {what}: {why}" for what, why in findings.left_out)]
     return "\n".join(lines) + "\n"
@@ -104,8 +111,9 @@ def _row(row: Row) -> str:
 
 
 def _table(spent: Sequence[Spent]) -> list[str]:
-    """One column a run, one line a phase, in the order of the longest run."""
-    names = list(dict.fromkeys(phase.name for each in spent for phase in each.phases))
+    """One column a run, one line a phase, in the order of the run that has most of them."""
+    longest_first = sorted(spent, key=lambda each: len(each.phases), reverse=True)
+    names = list(dict.fromkeys(phase.name for each in longest_first for phase in each.phases))
     lines = [f"| phase | {' | '.join(each.what for each in spent)} |", f"| --- |{' ---: |' * len(spent)}"]
     columns = [{phase.name: phase.seconds for phase in each.phases} for each in spent]
     for name in names:

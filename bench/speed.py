@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.phases import Phase
 from bench.place import SUITE, Place, Verified, say
 from bench.report import Findings, Row, Spent
 from bench.timing import measure
@@ -16,6 +18,8 @@ COLD_RATIO, COLD_PLUS_S = 1.10, 3.0
 WARM_RATIO, WARM_PLUS_S = 1.05, 3.0
 DRY_RUN_S, DRY_RUN_BYTES = 3.0, 200 * 1000**2
 DRY_RUNS = 5
+_PHASES = ("resolve", "authenticate", "install", "unpack", "build")
+"""The script's update, source, build-dep, dpkg-source and dpkg-buildpackage, by the names of our phases."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,10 +27,14 @@ class Plain:
     """One run of the plain script."""
 
     wall_s: float
-    build_s: float
-    """Of dpkg-buildpackage alone."""
+    phases: tuple[Phase, ...]
     made: Mapping[str, str]
     """SHA-256 of each .deb."""
+
+    @property
+    def build_s(self) -> float:
+        """Of dpkg-buildpackage alone."""
+        return self.phases[-1].seconds
 
 
 def dry_run(place: Place, package: str) -> list[Row]:
@@ -66,8 +74,11 @@ def against_plain(place: Place, package: str, times: int) -> Findings:
     return Findings(
         rows=_rows(package, plain, cold, warm),
         spent=[
-            Spent(what=f"{package} {name}", phases=_typical(runs).run.phases)
-            for name, runs in (("cold", cold), ("warm", warm))
+            Spent(what=f"{package}: script", phases=sorted(plain, key=lambda run: run.wall_s)[times // 2].phases),
+            *(
+                Spent(what=f"{package}: {name}", phases=_typical(runs).run.phases)
+                for name, runs in (("cold", cold), ("warm", warm))
+            ),
         ],
     )
 
@@ -118,11 +129,12 @@ def _plain(place: Place, package: str) -> Plain:
 def read_plain(output: str, wall_s: float) -> Plain:
     """Read what the script printed: six points in time, and the digests of the .debs."""
     lines = output.splitlines()
-    times = next(line.split()[1:] for line in lines if line.startswith("phases "))
+    points = [float(word) for word in next(line for line in lines if line.startswith("phases ")).split()[1:]]
+    spent = (later - earlier for earlier, later in itertools.pairwise(points))
     sums = [line.split(None, 1) for line in lines if line.endswith(".deb")]
     return Plain(
         wall_s=wall_s,
-        build_s=float(times[5]) - float(times[4]),
+        phases=tuple(Phase(name=name, seconds=seconds) for name, seconds in zip(_PHASES, spent, strict=True)),
         made={name.removeprefix("./"): digest for digest, name in sums},
     )
 

@@ -40,6 +40,7 @@ def test_the_plain_script_tells_its_build_time_and_its_digests() -> None:
     plain = read_plain(output, 34.0)
     assert plain.wall_s == 34.0
     assert plain.build_s == pytest.approx(17.5)
+    assert [phase.seconds for phase in plain.phases] == pytest.approx([3.5, 1.0, 11.5, 0.2, 17.5])
     assert plain.made == {"libcjson1_1_amd64.deb": "a" * 64}
 
 
