@@ -17,10 +17,13 @@ from rebuilder.origins.debian.index import IndexFile
 from rebuilder.origins.debian.recipe import ImageRecipe, load_image_recipe
 from rebuilder.origins.debian.view import SuiteView
 from rebuilder.world import process
+from rebuilder.world.files import storage_errors
 
 _EXPERIMENTAL = frozenset({"experimental", "rc-buggy"})
 _ADDITIONS = frozenset({"security", "updates", "proposed-updates", "backports", "backports-sloppy"})
 _VERSION = re.compile(r"mmdebstrap ([0-9][0-9.]*)")
+_OWN_VERSION = re.compile(rb"^our \$VERSION = '([0-9][0-9.]*)';$", re.MULTILINE)
+_HEAD_BYTES = 64 * 1024
 
 
 def lock_image(
@@ -86,12 +89,26 @@ def is_listed(lock: ImageLock, view: SuiteView) -> bool:
 
 @cache
 def installer() -> str:
-    """Name and version of the bootstrap program here; raise ToolFailure when there is none."""
+    """Name and version of the bootstrap program here; raise ToolFailure when there is none.
+
+    It is a Perl script that states its version; where it does not, it is asked, which takes a quarter of a second.
+    """
+    if stated := _stated_version():
+        return f"mmdebstrap {stated}"
     output = process.check(process.run(["mmdebstrap", "--version"], timeout_s=30), "mmdebstrap --version")
     match = _VERSION.search(output.decode("utf-8", "replace"))
     if match is None:
         raise ToolFailure(f"mmdebstrap --version says {output[:80]!r}, which names no version")
     return f"mmdebstrap {match[1]}"
+
+
+def _stated_version() -> str | None:
+    program = process.find("mmdebstrap")
+    if program is None:
+        return None
+    with storage_errors(program), program.open("rb") as script:
+        match = _OWN_VERSION.search(script.read(_HEAD_BYTES))
+    return match[1].decode() if match else None
 
 
 def _substance(lock: ImageLock) -> tuple[str, str, str, str, tuple[Package, ...]]:

@@ -17,12 +17,13 @@ from rebuilder.model.digest import Digest
 from rebuilder.model.plan import ImageLock, Package
 from rebuilder.origins.debian import apt, bootstrap
 from rebuilder.origins.debian.archive import DebianArchive
-from rebuilder.origins.debian.image import is_listed, lock_image, settle, suite_to_build_in
+from rebuilder.origins.debian.image import installer, is_listed, lock_image, settle, suite_to_build_in
 from rebuilder.origins.debian.recipe import Selection, load_image_recipe
 from rebuilder.origins.debian.repository import flat_files, write_flat
 from rebuilder.origins.debian.supply import Supply
 from rebuilder.progress import Silent
 from rebuilder.store.blobs import LocalBlobs
+from rebuilder.world import process
 from rebuilder.world.files import digest_of
 from rebuilder.world.http import HttpFetcher
 from tests.archive.frozen import FrozenArchive
@@ -224,6 +225,28 @@ def _lock(package: Package) -> ImageLock:
         installer="mmdebstrap 0.0",
         packages=(package,),
     )
+
+
+def test_the_installers_version_is_what_it_says_when_asked() -> None:
+    """It is read off the script, which is quicker, and is the same."""
+    asked = process.run(["mmdebstrap", "--version"], timeout_s=30)
+    assert installer() == asked.output.decode().strip()
+
+
+@pytest.mark.parametrize(
+    "text", ["#!/bin/sh\necho mmdebstrap 9.8.7\n", "#!/bin/sh\n# our $VERSION\necho mmdebstrap 9.8.7\n"]
+)
+def test_an_installer_that_does_not_state_its_version_is_asked(
+    text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the program is made of, its own answer counts."""
+    program = tmp_path / "mmdebstrap"
+    program.write_text(text)
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    installer.cache_clear()
+    assert installer() == "mmdebstrap 9.8.7"
+    installer.cache_clear()
 
 
 def test_a_lock_for_another_installer_is_not_bootstrapped(standard_archive: FrozenArchive, tmp_path: Path) -> None:
