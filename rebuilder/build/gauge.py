@@ -15,13 +15,13 @@ from typing import Self
 from rebuilder.build.container import Container
 from rebuilder.errors import EngineFailure
 
-_PAUSE_S = 2.0
+_PAUSE_S = 3.0
 _SHARE = 20
 """A poll that took a second is followed by a pause of so many."""
 _SPACE, _FILES = b"== space\n", b"== files\n"
 _QUESTION = 'du -sk "$@"; echo "== space"; df -Pk "$@"; echo "== files"; df -Pi "$@"'
 """One command for all three: starting one costs an engine more than any of them costs the build."""
-_RESERVE_BYTES = 512 * 1024**2
+_RESERVE_BYTES = 1024**3
 _RESERVE_FILES = 10_000
 
 
