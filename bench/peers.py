@@ -20,12 +20,11 @@ _CHROOT = "chroot.tar"
 _KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 DEBREBUILD = (
     "devscripts' debrebuild (2.23 in Debian 12) leaves the chroot to debootsnap, which has two addresses fixed in its "
-    "source, an index of versions (asked by POST) and a snapshot archive, and spaces its downloads so that each package "
-    "takes at least 1.5 s: over 4 minutes for the 180 packages of cjson, whatever serves them. Its sbuild then asks the "
-    "same address again from inside the chroot, which gets an /etc/hosts of its own. To measure it without the real "
-    "archive, a stand-in for both services and a name server, in a network namespace of its own, are missing here. "
-    "Version 2.25 needed 125 to 153 s for cjson against a stand-in on loopback, 29 to 38 of them in sbuild, in an earlier "
-    "measurement on such a machine that this command cannot repeat"
+    "source: an index of versions (asked by POST) and a snapshot archive, from which it fetches one package after the "
+    "other. Its sbuild asks the same archive again from inside the chroot, which gets an /etc/hosts of its own. To "
+    "measure it without the real archive takes a stand-in for both and a name server, in a network namespace: not "
+    "written. Version 2.25 took 125 to 153 s for cjson against a stand-in on loopback, 29 to 38 of them in sbuild, in "
+    "an earlier measurement on such a machine that this command does not repeat"
 )
 
 
