@@ -30,7 +30,7 @@ SUITE = "trixie"
 
 
 def real_debs(home: Path) -> tuple[Path, ...]:
-    """Return the .debs, under their own names; fetch what is not there yet."""
+    """Return the .debs, under their own names; fetch what is not there yet into `home`, which live tests use too."""
     kept = home / "packages.json"
     lock = codec.parse(kept.read_bytes(), ImageLock) if kept.is_file() else None
     if lock is not None:

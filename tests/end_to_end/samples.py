@@ -78,8 +78,8 @@ HUNGRY = _sample("hungry", "perl -e '$$x = q(x) x 1_000_000_000; print length $$
 """Takes a gigabyte of memory."""
 VERBOSE = _sample("verbose", "yes 'and another thing' | head -c 100000000", is_built=False)
 """Writes a long log."""
-GREEDY = _sample("greedy", "dd if=/dev/zero of=debian/zeros bs=1M count=2000", is_built=False)
-"""Fills the disk."""
+GREEDY = _sample("greedy", "dd if=/dev/zero of=debian/zeros bs=1M count=200 && sleep 300", is_built=False)
+"""Fills the disk, and stays."""
 IDLE = Sample(
     source=Source(
         name="idle",

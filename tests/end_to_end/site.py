@@ -48,7 +48,7 @@ def make_site(home: Path, root: Path) -> Site:
     """Make the archive below `root` from what `home` keeps; build what it lacks."""
     workshop = home / "workshop"
     archive = FrozenArchive(root / "archive")
-    debs = real_debs(home / "real")
+    debs = real_debs(home.parent / "live")
     archive.add_debs(debs, SUITE)
     everything = {sample.source: _made(sample, workshop) for sample in (samples.DEPENDENCY, *samples.PUBLISHED)}
     _add_samples(archive, everything)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -16,6 +17,7 @@ import pytest
 
 from tests.end_to_end.conftest import MakePerson
 from tests.end_to_end.person import Person
+from tests.end_to_end.proxy import EngineProxy
 
 _PATIENCE_S = 120
 
@@ -90,6 +92,46 @@ def test_without_an_engine_the_answer_is_a_hint(person: Person) -> None:
     answer = json.loads(out)
     assert (answer["verdict"], answer["causes"]) == ("undecided", ["infrastructure"])
     assert "doctor" in answer["hint"] or "DOCKER_HOST" in answer["hint"]
+
+
+def test_an_engine_that_dies_during_a_build_is_no_verdict(
+    person: Person, engine: docker.DockerClient, tmp_path: Path
+) -> None:
+    """The engine goes away in the middle: undecided for want of infrastructure, attested, exit code 4; then a sweep."""
+    with EngineProxy(tmp_path / "engine.sock", Path(engine.api.base_url.removeprefix("http+docker://"))) as proxy:
+        environment = {"DOCKER_HOST": proxy.address}
+        with person.start("verify", "--json", "deb:trixie/sleepy", environment=environment) as process:
+            _eventually(lambda: _asleep(engine, process), process)
+            proxy.cut()
+            out, err = process.communicate(timeout=_PATIENCE_S)
+    assert process.returncode == 4, err
+    assert "Traceback" not in err
+    answer = json.loads(out)
+    assert (answer["verdict"], answer["causes"]) == ("undecided", ["infrastructure"])
+    assert answer["hint"]
+    assert person.check(Path(answer["documents"][0])).code == 4
+    assert person.run("sweep").code == 0
+    assert _of(engine, process.pid) == ([], [])
+
+
+def test_a_full_disk_is_named_and_nothing_half_stays(person: Person) -> None:
+    """The results are on a disk that has no room: exit code 4, a word about it, no document without its others."""
+    person.results.mkdir()
+    script = 'mount -t tmpfs -o size=96k tmpfs results && "$@"; code=$?; find results -type f >left; exit $code'
+    rebuilder = Path(sys.executable).parent / "rebuilder"
+    words = (rebuilder, "verify", "--json", "deb:trixie/rebuilt", "--config", person.config)
+    finished = subprocess.run(
+        ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", script, "sh", *words],
+        cwd=person.home,
+        capture_output=True,
+        text=True,
+        timeout=_PATIENCE_S,
+        check=False,
+    )
+    assert finished.returncode == 4, finished.stderr
+    assert "Traceback" not in finished.stderr
+    assert "space" in json.loads(finished.stdout)["error"]
+    assert "dossier.json" not in (person.home / "left").read_text()
 
 
 def test_results_that_cannot_be_written_are_named(person: Person) -> None:

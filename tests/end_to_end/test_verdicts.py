@@ -7,6 +7,8 @@ from collections.abc import Callable
 import pytest
 
 from rebuilder.model.cause import Cause
+from tests.archive.server import Fault, Loopback
+from tests.end_to_end.conftest import MakePerson
 from tests.end_to_end.person import Person, Said
 
 
@@ -53,29 +55,35 @@ def test_a_build_that_rolls_dice_is_nondeterministic(verified: Callable[[str], S
 
 def test_a_run_under_another_clock_names_the_compiled_in_date(person: Person) -> None:
     """The variation run says that the clock shapes the package; the verdict is what it was without."""
-    said = person.verify("deb:trixie/dated", "--vary", "clock")
+    said = person.verify("deb:trixie/dated", "--vary", "clock", "--no-control")
     assert (said.answer["verdict"], said.code) == ("different", 1)
-    assert said.artifacts["dated_1.0-1_amd64.deb"]["control"] == "deterministic"
     (variation,) = person.dossier(said.result).variations
     assert (variation.factor, variation.changed) == ("clock", ("dated_1.0-1_amd64.deb",))
 
 
-def test_several_targets_end_with_the_gravest_code(person: Person) -> None:
-    """One object a target, in the order asked; a difference outweighs what was reproduced."""
-    said = person.verify("deb:trixie/rebuilt", "deb:trixie/solid", "--no-control")
-    assert [answer["verdict"] for answer in said.answers] == ["reproduced", "different"]
-    assert said.code == 1
+def test_several_targets_end_with_the_gravest_code(mirror: Loopback, make_person: MakePerson) -> None:
+    """One object a target, in the order asked; 4 outweighs 1, and 3 outweighs 4."""
+    mirror.faults["/gone_1.0.orig.tar.gz"] = Fault.NOT_FOUND
+    mirror.faults["/pair_1.0-1_amd64.deb"] = Fault.FLIPPED
+    person = make_person(address=mirror.address, downloads=False)
+    said = person.verify("deb:trixie/solid", "deb:trixie/gone", "--no-control")
+    assert [answer["verdict"] for answer in said.answers] == ["different", "undecided"]
+    assert said.code == 4
+    assert person.verify("deb:trixie/gone", "deb:trixie/pair").code == 3
 
 
-def test_a_table_names_verdict_cause_and_page(regular: Person, verified: Callable[[str], Said]) -> None:
-    """What a person reads: the verdict in a word, its causes, and where the page is."""
-    verified("located")
-    said = regular.run("verify", "deb:trixie/located")
+def test_a_second_run_is_a_second_result(regular: Person, verified: Callable[[str], Said]) -> None:
+    """Shown as a table: verdict, file and page. The same plan, the next ordinal; the pointer names the newer."""
+    first = verified("rebuilt").result
+    said = regular.run("verify", "deb:trixie/rebuilt")
     assert said.code == 0
-    assert "equivalent" in said.out
-    assert "build-id" in said.out
+    assert "reproduced" in said.out
     assert "index.html" in said.out
     assert "build" in said.err
+    results = sorted(path.name for path in first.parent.iterdir() if path.is_dir())
+    assert [name.rpartition("-")[2] for name in results] == ["0", "1"]
+    assert len({name.rpartition("-")[0] for name in results}) == 1
+    assert results[1] in (first.parent / "latest.json").read_text()
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,85 @@
+"""Real releases from the live archive, rebuilt: invariants are asserted, verdicts printed, for packages move."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.end_to_end.person import Person, Said
+
+pytestmark = [pytest.mark.live, pytest.mark.timeout(1800)]
+
+_CODES = {"reproduced": {0}, "equivalent": {0}, "different": {1}, "undecided": {3, 4}}
+
+
+@pytest.fixture(scope="module")
+def somebody(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Person:
+    """Somebody with this machine's own mirrors; downloads, images and environments are kept from session to session."""
+    home = tmp_path_factory.mktemp("live")
+    cache = pytestconfig.rootpath / ".state" / "test-cache" / "live" / "cache"
+    (home / "rebuilder.toml").write_text(f'cache = "{cache}"\nstate = "state"\nresults = "results"\n')
+    return Person(home=home)
+
+
+def _say(said: Said) -> None:
+    answer = said.answer
+    lines = [f"{answer['target']}: {answer['verdict']} {', '.join(answer['causes'])} {answer['reason']}"]
+    lines += [
+        f"    {name}: {each['verdict']} {each['causes']} {each['control']}" for name, each in said.artifacts.items()
+    ]
+    sys.stdout.write("\n" + "\n".join(lines) + "\n")
+
+
+def _holds_together(person: Person, said: Said) -> None:
+    """Whatever the verdict: exit code, digests, documents and the stranger's check agree with it."""
+    answer = said.answer
+    assert said.code in _CODES[answer["verdict"]]
+    assert answer["documents"]
+    assert bool(answer["causes"]) == (answer["verdict"] != "reproduced")
+    for each in said.artifacts.values():
+        equal = each["reference"] is not None and each["reference"] == each["rebuilt"]
+        assert (each["verdict"] == "reproduced") == equal
+    for piece in answer["evidence"]:
+        if piece["scheme"] == "openpgp-inrelease":
+            assert piece["outcome"] == "verified"
+    for directory in answer["documents"]:
+        checked = person.check(Path(directory))
+        assert checked.answer["holds"], checked.err
+        assert checked.code in _CODES[checked.answer["verdict"]]
+
+
+def test_cjson_of_trixie(somebody: Person) -> None:
+    """The package that the demo verifies."""
+    said = somebody.verify("deb:trixie/cjson")
+    _say(said)
+    _holds_together(somebody, said)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "target",
+    [
+        "deb:trixie/lcms2",
+        "deb:trixie/libssh2",
+        "deb:trixie/munge",
+        "deb:trixie/bubblewrap",
+        "deb:trixie/libyaml-syck-perl",
+        "deb:bookworm/cjson",
+    ],
+)
+def test_real_releases(somebody: Person, target: str) -> None:
+    """Packages that were known to end in each verdict; what they end in today is printed."""
+    said = somebody.verify(target)
+    _say(said)
+    _holds_together(somebody, said)
+
+
+@pytest.mark.slow
+def test_sid_is_current_or_refused_as_stale(somebody: Person) -> None:
+    """A mirror may let a suite expire: then exit code 3, and nothing is built."""
+    said = somebody.verify("deb:sid/hello", "--dry-run")
+    sys.stdout.write(f"\n{said.out or said.err}\n")
+    assert said.code in {0, 3}
+    assert said.code == 0 or "expired" in said.answer["error"]
