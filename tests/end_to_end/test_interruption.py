@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -98,7 +99,8 @@ def test_an_engine_that_dies_during_a_build_is_no_verdict(
     person: Person, engine: docker.DockerClient, tmp_path: Path
 ) -> None:
     """The engine goes away in the middle: undecided for want of infrastructure, attested, exit code 4; then a sweep."""
-    with EngineProxy(tmp_path / "engine.sock", Path(engine.api.base_url.removeprefix("http+docker://"))) as proxy:
+    address = os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
+    with EngineProxy(tmp_path / "engine.sock", Path(address.removeprefix("unix://"))) as proxy:
         environment = {"DOCKER_HOST": proxy.address}
         with person.start("verify", "--json", "deb:trixie/sleepy", environment=environment) as process:
             _eventually(lambda: _asleep(engine, process), process)
