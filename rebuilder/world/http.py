@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 import requests
+import urllib3.exceptions
 
 from rebuilder.errors import DigestMismatch, NetworkFailure, StorageFailure
 from rebuilder.model.digest import Digest
@@ -54,7 +55,8 @@ class Patience:
     attempts: int = 3
     pause_s: float = 0.5
     slowest_bytes_s: int = 1024
-    """A transfer that stays below this after its first ten seconds is given up."""
+    """A transfer that is below this after `grace_s` is given up."""
+    grace_s: float = 10
 
 
 class HttpFetcher:
@@ -129,7 +131,9 @@ class HttpFetcher:
             if taken > bound:
                 raise NetworkFailure(f"{_shown(url)}: longer than the {bound} bytes expected")
             elapsed = time.monotonic() - started
-            if elapsed > self._patience.total_s or (elapsed > 10 and taken < elapsed * self._patience.slowest_bytes_s):
+            if elapsed > self._patience.total_s or (
+                elapsed > self._patience.grace_s and taken < elapsed * self._patience.slowest_bytes_s
+            ):
                 raise NetworkFailure(f"{_shown(url)}: too slow: {taken} bytes in {elapsed:.0f} s")
             hasher.update(block)
             stream.write(block)
@@ -153,8 +157,10 @@ class HttpFetcher:
                     raise NotFound(f"{_shown(url)}: not found ({answer.status_code})")
                 if answer.status_code != 200:
                     raise NetworkFailure(f"{_shown(url)}: the server answered {answer.status_code}")
-                yield from answer.iter_content(_BLOCK)
-        except requests.RequestException as error:
+                # What has arrived, not a full block: a server that drips must be seen to drip.
+                while block := answer.raw.read1(_BLOCK, decode_content=False):
+                    yield block
+        except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
             raise NetworkFailure(
                 f"{_shown(url)}: {type(error).__name__}", hint="is the mirror reachable from here?"
             ) from error
