@@ -257,7 +257,11 @@ class DockerEngine:
             pids_limit=limits.pids,
             nano_cpus=int(limits.cpus * 1e9),
             log_config=LogConfig(type=LogConfig.types.NONE),
-            ulimits=[Ulimit(name="core", soft=0, hard=0), Ulimit(name="nofile", soft=1024, hard=4096)],
+            ulimits=[
+                Ulimit(name="core", soft=0, hard=0),
+                Ulimit(name="nproc", soft=16384, hard=16384),
+                Ulimit(name="nofile", soft=1024, hard=4096),
+            ],
             ipc_mode="private",
             dns=["127.0.0.1"],
         )

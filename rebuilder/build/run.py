@@ -132,16 +132,22 @@ class Runner:
         return end
 
     def _fill(self, spec: Spec, contents: Mapping[str, Entry], build_path: str) -> None:
+        """Fill the volumes.
+
+        Who owns a volume's root is said twice: Docker takes it from an entry of the directory above, Podman, which does
+        not look for volumes below the path that is named, from the entry `.`.
+        """
         mounts = tuple(Mount(volume=mount.volume, path=mount.path, writable=True) for mount in spec.mounts)
         filler = Spec(image=spec.image, command=("/bin/true",), mounts=mounts, read_only=False)
-        relative = PurePosixPath(_start(build_path)).relative_to("/")
-        own = [str(path) for path in (*reversed(relative.parents), relative) if str(path) != "."]
-        entries = {
-            **{f"{INPUT[1:]}/{name}": content for name, content in contents.items()},
-            **dict.fromkeys([*own, OUTPUT[1:]]),
-        }
+        top = PurePosixPath(_mount_point(build_path))
+        inner = PurePosixPath(_start(build_path)).relative_to(top)
+        below = dict.fromkeys(str(path) for path in (*reversed(inner.parents), inner))
+        above = {str(path.relative_to("/")): None for path in (top, PurePosixPath(OUTPUT))}
         with self.engine.container(filler) as container:
-            container.put("/", pack(entries, directory_owner=USER_ID))
+            container.put(INPUT, pack(contents))
+            container.put("/", pack(above, directory_owner=USER_ID))
+            container.put(str(top), pack({".": None, **below}, directory_owner=USER_ID))
+            container.put(OUTPUT, pack({".": None}, directory_owner=USER_ID))
 
     def _outputs(self, container: Container, scratch: Path, plan: Plan) -> Ending:
         try:
