@@ -90,7 +90,7 @@ class Person:
         finally:
             for number, handler in handlers:
                 signal.signal(number, handler)
-        out, err = (stream.buffer.getvalue().decode() for stream in streams)  # type: ignore[attr-defined]
+        out, err = (stream.buffer.getvalue().decode() for stream in streams)
         assert "Traceback" not in out + err
         return Said(code=code, out=out, err=err)
 

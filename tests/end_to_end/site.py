@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from rebuilder.origins.debian.recipe import load_build_recipe, load_image_recipe
+from rebuilder.world.files import locked
 from tests.archive.frozen import FrozenArchive
 from tests.archive.package import Made, Source, make, make_source
 from tests.archive.server import Loopback
@@ -45,15 +47,20 @@ class Site:
 
 
 def make_site(home: Path, root: Path) -> Site:
-    """Make the archive below `root` from what `home` keeps; build what it lacks."""
+    """Make the archive below `root` from what `home` keeps; build what it lacks. One session at a time does so."""
+    with locked(home / "lock"):
+        return _make_site(home, root)
+
+
+def _make_site(home: Path, root: Path) -> Site:
     workshop = home / "workshop"
     archive = FrozenArchive(root / "archive")
     debs = real_debs(home.parent / "live")
     archive.add_debs(debs, SUITE)
     everything = {sample.source: _made(sample, workshop) for sample in (samples.DEPENDENCY, *samples.PUBLISHED)}
     _add_samples(archive, everything)
-    environment = hashlib.sha256(" ".join(sorted(path.name for path in debs)).encode()).hexdigest()
-    built = _build_missing(archive, everything, home, environment)
+    made_with = [*sorted(path.name for path in debs), str(load_build_recipe().digest), str(load_image_recipe())]
+    built = _build_missing(archive, everything, home, hashlib.sha256("\n".join(made_with).encode()).hexdigest())
     for name, references in built.items():
         _replace(archive, references.debs, name)
     snapshot = _move_on(archive, everything, root)

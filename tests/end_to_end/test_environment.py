@@ -54,6 +54,18 @@ def test_without_a_buildinfo_the_newer_dependency_shows(person: Person) -> None:
     assert "no .buildinfo" in said.answer["environment"]["reason"]
 
 
+def test_a_prepared_environment_is_used_again(person: Person) -> None:
+    """What one run installed the next one finds; a control rebuild never does."""
+    for run in range(2):
+        said = person.run("verify", "deb:trixie/linked", *([] if run else ["--no-control"]))
+        assert said.code == 1
+    first, rest = said.err.partition("building once more")[::2]
+    assert "cached environment" in first
+    assert "installing 1 packages offline" not in first
+    assert "fresh environment" in rest
+    assert "installing 1 packages offline" in rest
+
+
 def test_without_a_snapshot_an_older_dependency_is_unavailable(site: Site, person: Person, tmp_path: Path) -> None:
     """No other version is put in its place: undecided, with the name of what is missing and what to do."""
     document = _buildinfo(site, "linked", tmp_path / "linked.buildinfo", site.archive.developer)

@@ -29,10 +29,10 @@ def test_a_build_that_fails_or_makes_nothing_is_undecided(person: Person, name: 
 
 def test_a_build_that_hangs_is_ended(make_person: MakePerson) -> None:
     """The wall clock of the settings ends it, and the answer says that it was the clock."""
-    person = make_person(more='[limits]\nwall = "15 s"')
+    person = make_person(more='[limits]\nwall = "10 s"')
     said = person.verify("deb:trixie/sleepy")
     said.concludes("undecided", 4, Cause.TIMED_OUT)
-    assert "15 s" in said.answer["reason"]
+    assert "10 s" in said.answer["reason"]
     assert "going to sleep" in _log(said.result)
 
 

@@ -8,13 +8,15 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import docker
 import docker.errors
 import pytest
+from docker.models.containers import Container
+from docker.models.volumes import Volume
 
 from tests.end_to_end.conftest import MakePerson
 from tests.end_to_end.person import Person
@@ -31,9 +33,9 @@ def engine() -> Iterator[docker.DockerClient]:
     client.close()
 
 
-def _of(engine: docker.DockerClient, pid: int) -> tuple[Sequence[object], Sequence[object]]:
+def _of(engine: docker.DockerClient, pid: int) -> tuple[list[Container], list[Volume]]:
     """Containers and volumes that a process made."""
-    wanted = {"label": f"rebuilder.pid={pid}"}
+    wanted: dict[str, str | list[str] | bool] = {"label": f"rebuilder.pid={pid}"}
     return engine.containers.list(all=True, filters=wanted), engine.volumes.list(filters=wanted)
 
 
