@@ -8,8 +8,8 @@ docker-py, requests, urllib3 and the socket is translated here.
 from __future__ import annotations
 
 import itertools
-import socket
 import threading
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -32,41 +32,20 @@ from rebuilder.build.container import (
     Spec,
     State,
 )
+from rebuilder.build.engine_errors import engine_errors, knock, raise_for_status, raise_reported
 from rebuilder.build.owner import Owner
 from rebuilder.errors import EngineFailure, EnvironmentUnavailable, ResourceExhausted
 from rebuilder.model.digest import Digest
 
-_ABSENT = "start it with `make engine`, name another with DOCKER_HOST, or ask `rebuilder doctor`"
 _ANSWER_S = 600
 """How long one answer may take: a commit or a load of a big image is one answer."""
 _GREETING_S = 30
 """How long an engine may take to say its version."""
+_SLICE_S = 1.0
 _BLOCK = 1024 * 1024
 _STANDARD_ERROR = 2
 _LOCAL = "unix:///var/run/docker.sock"
 _COUNTER = itertools.count(1)
-
-
-@contextmanager
-def _engine_errors(doing: str) -> Iterator[None]:
-    """Translate everything that talking to an engine can raise."""
-    try:
-        yield
-    except docker.errors.APIError as error:
-        raise _refused(doing, error) from error
-    except docker.errors.DockerException as error:
-        raise EngineFailure(f"no container engine answers ({doing})", hint=_ABSENT) from error
-    except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
-        raise EngineFailure(f"the container engine stopped answering while {doing}", hint=_ABSENT) from error
-
-
-def _refused(doing: str, error: docker.errors.APIError) -> EngineFailure | ResourceExhausted:
-    words = " ".join(str(error.explanation or error).split())[:300]
-    if "no space left on device" in words or "disk quota exceeded" in words:
-        return ResourceExhausted(
-            f"the container engine's disk is full ({doing})", hint="`rebuilder cache prune`, or a bigger disk"
-        )
-    return EngineFailure(f"the container engine refused {doing}: {words}")
 
 
 class DockerEngine:
@@ -86,7 +65,7 @@ class DockerEngine:
 
     def describe(self) -> Description:
         """See Engine.describe."""
-        with _engine_errors("asking its version"):
+        with engine_errors("asking its version"):
             answer = self._api.version()
         names = [part.get("Name", "") for part in answer.get("Components", [])]
         podman = any("podman" in name.lower() for name in names)
@@ -101,7 +80,7 @@ class DockerEngine:
     def container(self, spec: Spec) -> Iterator[DockerContainer]:
         """See Engine.container."""
         with self._removed_in_the_end("container") as name:
-            with _engine_errors("creating a container"):
+            with engine_errors("creating a container"):
                 self._create(name, spec)
             yield DockerContainer(self, name)
 
@@ -109,7 +88,7 @@ class DockerEngine:
     def volume(self) -> Iterator[str]:
         """See Engine.volume."""
         with self._removed_in_the_end("volume") as name:
-            with _engine_errors("creating a volume"):
+            with engine_errors("creating a volume"):
                 self._api.create_volume(name, labels=self._owner.labels())
             yield name
 
@@ -127,21 +106,21 @@ class DockerEngine:
 
     def load_image(self, archive: Iterable[bytes]) -> None:
         """See Engine.load_image."""
-        with _engine_errors("loading an image"):
-            _raise_reported(self._api.load_image(archive, quiet=True))
+        with engine_errors("loading an image"):
+            raise_reported(self._api.load_image(archive, quiet=True))
 
     def pull(self, reference: str) -> Digest:
         """See Engine.pull."""
         name, separator, digest = reference.rpartition("@")
         if not separator or not name:
             raise EnvironmentUnavailable(f"image {reference!r} is not pinned", hint="name it as `name@sha256:…`")
-        with _engine_errors(f"pulling {reference}"):
-            _raise_reported(self._api.pull(name, tag=digest, stream=True, decode=True))
+        with engine_errors(f"pulling {reference}"):
+            raise_reported(self._api.pull(name, tag=digest, stream=True, decode=True))
             return Digest.parse(self._api.inspect_image(reference)["Id"])
 
     def image(self, image: Digest) -> ImageRecord | None:
         """See Engine.image."""
-        with _engine_errors("looking an image up"):
+        with engine_errors("looking an image up"):
             try:
                 found = self._api.inspect_image(str(image))
             except docker.errors.NotFound:
@@ -155,7 +134,7 @@ class DockerEngine:
 
     def images(self) -> tuple[ImageRecord, ...]:
         """See Engine.images."""
-        with _engine_errors("listing images"):
+        with engine_errors("listing images"):
             found = self._api.images(filters={"label": f"{LABEL}=1"})
         records = [
             ImageRecord(
@@ -171,12 +150,12 @@ class DockerEngine:
     def tag(self, image: Digest, name: str) -> None:
         """See Engine.tag."""
         repository, _, tag = name.partition(":")
-        with _engine_errors("naming an image"):
+        with engine_errors("naming an image"):
             self._api.tag(str(image), repository, tag)
 
     def remove_image(self, image: Digest) -> None:
         """See Engine.remove_image."""
-        with _engine_errors("removing an image"):
+        with engine_errors("removing an image"):
             try:
                 self._api.remove_image(str(image), force=True)
             except docker.errors.NotFound:
@@ -185,7 +164,7 @@ class DockerEngine:
     def leftovers(self) -> tuple[Leftover, ...]:
         """See Engine.leftovers."""
         ours = {"label": f"{LABEL}=1"}
-        with _engine_errors("listing containers and volumes"):
+        with engine_errors("listing containers and volumes"):
             containers = self._api.containers(all=True, filters=ours)
             volumes = self._api.volumes(filters=ours).get("Volumes") or []
         return (
@@ -195,7 +174,7 @@ class DockerEngine:
 
     def remove(self, leftover: Leftover) -> None:
         """See Engine.remove."""
-        with _engine_errors(f"removing a {leftover.kind}"):
+        with engine_errors(f"removing a {leftover.kind}"):
             try:
                 if leftover.kind == "container":
                     self._api.remove_container(leftover.name, v=True, force=True)
@@ -212,7 +191,7 @@ class DockerEngine:
                 settings = kwargs_from_env()
                 if self._address is not None:
                     settings["base_url"] = self._address
-                _knock(settings.get("base_url") or _LOCAL)
+                knock(settings.get("base_url") or _LOCAL)
                 self._client = docker.APIClient(version="auto", timeout=_GREETING_S, **settings)
                 self._client.timeout = _ANSWER_S
                 self._client.trust_env = False
@@ -221,7 +200,7 @@ class DockerEngine:
     def stream(self, resource: str, **parameters: str) -> Iterator[bytes]:
         """Read an answer in blocks; unlike docker-py's own, the connection is closed however far the reader gets."""
         with self._api.get(self._url(resource), params=parameters, stream=True, timeout=_ANSWER_S) as answer:
-            _raise_for_status(answer)
+            raise_for_status(answer)
             yield from answer.iter_content(_BLOCK)
 
     def attach(self, name: str) -> Any:  # noqa: ANN401 - requests' answer
@@ -229,7 +208,7 @@ class DockerEngine:
         parameters = {"stream": "1", "stdout": "1", "stderr": "1"}
         address = self._url(f"/containers/{name}/attach")
         answer = self._api.post(address, params=parameters, stream=True, timeout=(_ANSWER_S, None))
-        _raise_for_status(answer)
+        raise_for_status(answer)
         return answer
 
     def _url(self, resource: str) -> str:
@@ -299,12 +278,12 @@ class DockerContainer:
 
     def put(self, path: str, tar: Iterable[bytes]) -> None:
         """See Container.put."""
-        with _engine_errors("copying files into a container"):
+        with engine_errors("copying files into a container"):
             self._api.put_archive(self._name, path, tar)
 
     def get(self, path: str, *, limit_bytes: int) -> Iterator[bytes]:
         """See Container.get."""
-        with _engine_errors("copying files out of a container"):
+        with engine_errors("copying files out of a container"):
             taken = 0
             for block in self._engine.stream(f"/containers/{self._name}/archive", path=path):
                 taken += len(block)
@@ -314,14 +293,14 @@ class DockerContainer:
 
     def start(self) -> Iterator[tuple[bytes, bytes]]:
         """See Container.start. Attached before the start, so that no byte can be missed."""
-        with _engine_errors("starting a container"):
+        with engine_errors("starting a container"):
             answer = self._engine.attach(self._name)
             self._api.start(self._name)
         return _frames(answer)
 
     def state(self) -> State:
         """See Container.state."""
-        with _engine_errors("asking how a container stands"):
+        with engine_errors("asking how a container stands"):
             found: dict[str, Any] = self._api.inspect_container(self._name)["State"]
         return State(
             running=bool(found.get("Running")),
@@ -331,16 +310,24 @@ class DockerContainer:
         )
 
     def wait(self, timeout_s: float) -> State | None:
-        """See Container.wait. docker-py cannot tell a timeout from a dead engine, so the engine is asked afterwards."""
-        quiet = suppress(requests.exceptions.RequestException, urllib3.exceptions.HTTPError)
-        with _engine_errors("waiting for a container"), quiet:
-            self._api.wait(self._name, timeout=timeout_s)
-        state = self.state()
-        return None if state.running else state
+        """See Container.wait.
+
+        In slices: docker-py cannot tell a timeout from a dead engine, so the engine is asked after each; and Podman 4.3
+        answers a wait for a container that has just ended only after 20 s.
+        """
+        deadline = time.monotonic() + timeout_s
+        while (state := self.state()).running:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return None
+            quiet = suppress(requests.exceptions.RequestException, urllib3.exceptions.HTTPError)
+            with engine_errors("waiting for a container"), quiet:
+                self._api.wait(self._name, timeout=min(left, _SLICE_S))
+        return state
 
     def kill(self) -> None:
         """See Container.kill."""
-        with _engine_errors("killing a container"):
+        with engine_errors("killing a container"):
             try:
                 self._api.kill(self._name)
             except docker.errors.APIError as error:
@@ -349,7 +336,7 @@ class DockerContainer:
 
     def execute(self, command: tuple[str, ...], *, user: str) -> Finished:
         """See Container.execute."""
-        with _engine_errors("running a command in a container"):
+        with engine_errors("running a command in a container"):
             made = self._api.exec_create(self._name, list(command), user=user)
             output, errors = self._api.exec_start(made["Id"], demux=True)
             status = self._api.exec_inspect(made["Id"]).get("ExitCode")
@@ -358,54 +345,23 @@ class DockerContainer:
     def commit(self, labels: Mapping[str, str], *, tag: str) -> Digest:
         """See Container.commit. The container is not paused: it is not running."""
         repository, _, name = tag.partition(":")
-        configuration = {"Labels": {LABEL: "1", **labels}, "Cmd": ["/bin/sh"]}
-        with _engine_errors("committing a container"):
+        configuration = {"Labels": {**self._engine.owner.labels(), **labels}, "Cmd": ["/bin/sh"]}
+        with engine_errors("committing a container"):
             made = self._api.commit(self._name, repository, name, pause=False, conf=configuration)
         return Digest.parse(_prefixed(made["Id"]))
 
     def export(self) -> Iterator[bytes]:
         """See Container.export."""
-        with _engine_errors("exporting a container's tree"):
+        with engine_errors("exporting a container's tree"):
             yield from self._engine.stream(f"/containers/{self._name}/export")
 
 
 def _frames(answer: Any) -> Iterator[tuple[bytes, bytes]]:  # noqa: ANN401 - requests' answer
     """Take apart what Docker's API calls the multiplexed stream: kind, three zeros, length, payload."""
-    with _engine_errors("reading a container's output"), answer:
+    with engine_errors("reading a container's output"), answer:
         while len(header := answer.raw.read(8)) == 8:
             payload = answer.raw.read(int.from_bytes(header[4:], "big"))
             yield (b"", payload) if header[0] == _STANDARD_ERROR else (payload, b"")
-
-
-def _raise_reported(lines: Iterable[Mapping[str, Any]]) -> None:
-    """Raise the first error of an answer that reports errors in its body; read to its end, so that it is closed."""
-    reported = [str(line["error"]) for line in lines if "error" in line]
-    if reported:
-        raise docker.errors.APIError(reported[0], explanation=reported[0])
-
-
-def _raise_for_status(answer: Any) -> None:  # noqa: ANN401 - requests' answer
-    try:
-        answer.raise_for_status()
-    except requests.exceptions.HTTPError as error:
-        raise docker.errors.create_api_error_from_http_exception(error) from error
-
-
-def _knock(address: str) -> None:
-    """Raise EngineFailure when a local socket does not answer; docker-py would leave its own socket open."""
-    if not address.startswith("unix:"):
-        return
-    path = "/" + address.removeprefix("unix:").lstrip("/")
-    try:
-        with socket.socket(socket.AF_UNIX) as probe:
-            probe.connect(path)
-    except PermissionError as error:
-        raise EngineFailure(
-            f"the container engine at {path} does not let this user in",
-            hint="join the engine's group, become root, or name a rootless engine with DOCKER_HOST",
-        ) from error
-    except OSError as error:
-        raise EngineFailure(f"no container engine answers at {path}", hint=_ABSENT) from error
 
 
 def _prefixed(identifier: str) -> str:
