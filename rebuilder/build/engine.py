@@ -100,9 +100,18 @@ class DockerEngine:
             yield leftover.name
         except BaseException:
             with suppress(EngineFailure):  # what went wrong first is the news; a sweep finds what stays
+                self._remove_surely(leftover)
+            raise
+        self._remove_surely(leftover)
+
+    def _remove_surely(self, leftover: Leftover) -> None:
+        """Remove, and once more when the interrupt comes just then: it may have stopped the request."""
+        try:
+            self.remove(leftover)
+        except KeyboardInterrupt:
+            with suppress(EngineFailure):
                 self.remove(leftover)
             raise
-        self.remove(leftover)
 
     def load_image(self, archive: Iterable[bytes]) -> None:
         """See Engine.load_image."""
@@ -343,11 +352,15 @@ class DockerContainer:
         return Finished(status=-1 if status is None else int(status), output=output or b"", errors=errors or b"")
 
     def commit(self, labels: Mapping[str, str], *, tag: str) -> Digest:
-        """See Container.commit. The container is not paused: it is not running."""
+        """See Container.commit.
+
+        The container is not paused, for it is not running; its own labels, the owner's, are inherited. Podman knows
+        `changes` only, not a configuration.
+        """
         repository, _, name = tag.partition(":")
-        configuration = {"Labels": {**self._engine.owner.labels(), **labels}, "Cmd": ["/bin/sh"]}
+        changes = ['CMD ["/bin/sh"]', *(f'LABEL "{name}"="{value}"' for name, value in sorted(labels.items()))]
         with engine_errors("committing a container"):
-            made = self._api.commit(self._name, repository, name, pause=False, conf=configuration)
+            made = self._api.commit(self._name, repository, name, pause=False, changes=changes)
         return Digest.parse(_prefixed(made["Id"]))
 
     def export(self) -> Iterator[bytes]:
