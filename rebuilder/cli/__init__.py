@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+
+INTERRUPTED = 130
 
 
 def main() -> None:
-    """Run `rebuilder` with this process's arguments and end the process with its exit code."""
-    from rebuilder.cli.guard import run  # noqa: PLC0415 - `rebuilder --version` must not wait for what it does not use
+    """Run `rebuilder` with this process's arguments and end the process with its exit code.
 
-    sys.exit(run(sys.argv[1:]))
+    Ctrl-C while the modules are still being loaded, or while the process ends, shows no traceback either.
+    """
+    try:
+        from rebuilder.cli.guard import run  # noqa: PLC0415 - inside, so that an interrupt is caught while it is loaded
+
+        code = run(sys.argv[1:])
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the answer was given
+    except KeyboardInterrupt:
+        sys.stderr.write("error: interrupted\n")
+        code = INTERRUPTED
+    sys.exit(code)
