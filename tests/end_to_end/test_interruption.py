@@ -71,6 +71,27 @@ def test_an_interrupted_build_leaves_nothing(
     assert not list(person.settings.state.glob("attest-*"))
 
 
+@pytest.mark.slow
+def test_an_interrupt_at_any_time_leaves_all_or_nothing(person: Person, engine: docker.DockerClient) -> None:
+    """From the first moment to the last: 130, or 0 where it came too late; a result is there whole, or not at all."""
+    delay_s, codes = 0.6, []
+    while not codes or (codes[-1] == 130 and delay_s < _PATIENCE_S):
+        with person.start("verify", "--quiet", "deb:trixie/rebuilt") as process:
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(delay_s)
+            process.send_signal(signal.SIGINT)
+            out, err = process.communicate(timeout=_PATIENCE_S)
+        codes.append(process.returncode)
+        assert process.returncode in {0, 130}, f"after {delay_s} s: {err}"
+        assert "Traceback" not in out + err, f"after {delay_s} s: {err}"
+        _eventually(lambda: _of(engine, process.pid) == ([], []))
+        for directory in {path.parent for path in person.results.rglob("dossier.json")}:
+            assert person.check(directory).code == 0, f"after {delay_s} s"
+        delay_s += 0.4
+    assert codes[0] == 130
+    assert codes[-1] == 0
+
+
 def test_a_sweep_removes_what_a_killed_run_left(person: Person, engine: docker.DockerClient) -> None:
     """Kill -9 leaves a running container and volumes; the sweep takes them, and the next run is not disturbed."""
     with person.start("verify", "deb:trixie/sleepy") as process:
