@@ -15,7 +15,7 @@ from rebuilder.errors import HostileInput, SignatureRefused
 from rebuilder.model.codec import DOCUMENT_LIMIT_BYTES, parse_json
 from rebuilder.model.digest import Digest
 from rebuilder.model.dossier import Dossier
-from rebuilder.world.files import read
+from rebuilder.world.files import read, storage_errors
 
 
 def load_context(result: Path, dossier: Dossier, keys: Sequence[PublicKey]) -> Context:
@@ -82,9 +82,13 @@ def verify_dsse(data: bytes, keys: Sequence[PublicKey]) -> bytes:
 
 
 def read_document(result: Path, path: str) -> bytes:
-    """Read one file of a result; raise HostileInput if it is not there."""
+    """Read one file of a result; raise HostileInput if it is not there, or longer than any document."""
     if not (result / path).is_file():
         raise HostileInput(f"{path} is missing", hint="the result is incomplete: fetch it again, whole")
+    with storage_errors(result / path):
+        size = (result / path).stat().st_size
+    if size > DOCUMENT_LIMIT_BYTES:
+        raise HostileInput(f"{path}: {size} bytes; at most {DOCUMENT_LIMIT_BYTES} are read")
     return read(result / path, limit_bytes=DOCUMENT_LIMIT_BYTES)
 
 
@@ -113,5 +117,5 @@ def _context(predicate: Mapping[str, Any], path: str) -> Context:
             accepts_equivalent=bool(predicate["authentication"]["acceptsEquivalent"]),
             documents=tuple(sorted(documents)),
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (LookupError, TypeError, ValueError, ArithmeticError) as error:
         raise HostileInput(f"{path}: not a verdict predicate of a version that this program knows") from error

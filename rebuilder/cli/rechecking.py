@@ -6,16 +6,16 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
 from rebuilder.attest.check_report import Helpers
+from rebuilder.attest.published import read_document
 from rebuilder.compare.rule import rule_by_id
 from rebuilder.compare.sandbox import compare_in_child
 from rebuilder.config import Settings
-from rebuilder.model.codec import DOCUMENT_LIMIT_BYTES, parse
+from rebuilder.model.codec import parse
 from rebuilder.model.comparison import ArtifactComparison
 from rebuilder.model.dossier import Dossier
 from rebuilder.origins.debian.recheck import reauthenticate
 from rebuilder.publish import pages, scan
 from rebuilder.publish.summary import summarize
-from rebuilder.world.files import read
 
 
 def helpers_for(directory: Path, settings: Settings) -> Helpers:
@@ -40,7 +40,7 @@ def helpers_for(directory: Path, settings: Settings) -> Helpers:
 
 def load_dossier(directory: Path) -> Dossier:
     """Read the dossier of a result directory."""
-    return parse(read(directory / "dossier.json", limit_bytes=DOCUMENT_LIMIT_BYTES), Dossier)
+    return parse(read_document(directory, "dossier.json"), Dossier)
 
 
 def root_of(directory: Path) -> Path | None:

@@ -8,6 +8,8 @@ round trip is exact: `render(parse(data, cls)) == data` for everything that `ren
 from __future__ import annotations
 
 import json
+import math
+from dataclasses import is_dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any, NoReturn, TypeVar
@@ -23,6 +25,8 @@ from rebuilder.model.digest import Digest
 Value = TypeVar("Value")
 
 DOCUMENT_LIMIT_BYTES = 64 * 1024**2
+_LARGEST_INTEGER = 2**53 - 1
+"""RFC 8785 has no other integers: beyond, two programs may read two numbers."""
 
 
 def _make_converter() -> Converter:
@@ -49,19 +53,25 @@ def _structure_text(value: object, kind: type[str]) -> str:
 def _text(value: object) -> str:
     if not isinstance(value, str):
         raise ValueError(f"text expected, found {type(value).__name__}")  # noqa: TRY004 - a document is wrong, not a caller
+    value.encode("utf-8")  # a lone surrogate is no text: UnicodeEncodeError is a ValueError
     return value
 
 
 def _integer(value: object) -> int:
     if not isinstance(value, int) or isinstance(value, bool):
         raise ValueError(f"integer expected, found {type(value).__name__}")  # noqa: TRY004 - a document is wrong, not a caller
+    if abs(value) > _LARGEST_INTEGER:
+        raise ValueError(f"integer beyond {_LARGEST_INTEGER}")
     return value
 
 
 def _number(value: object) -> float:
     if not isinstance(value, int | float) or isinstance(value, bool):
         raise ValueError(f"number expected, found {type(value).__name__}")  # noqa: TRY004 - a document is wrong, not a caller
-    return float(value)
+    number = float(value)
+    if not math.isfinite(number):
+        raise ValueError("number expected, found one beyond every bound")
+    return number
 
 
 def _boolean(value: object) -> bool:
@@ -95,9 +105,13 @@ def render(value: object) -> bytes:
 def parse(data: bytes, kind: type[Value]) -> Value:
     """Read a noun from JSON bytes; raise HostileInput for anything that is not exactly one."""
     plain = parse_json(data)
+    if is_dataclass(kind) and not isinstance(plain, dict):
+        raise HostileInput(
+            f"not a valid {kind.__name__} document: an object expected, found {type(plain).__name__}",
+        )
     try:
         return _CONVERTER.structure(plain, kind)
-    except (BaseValidationError, ValueError, TypeError, KeyError) as error:
+    except _REFUSALS as error:
         raise HostileInput(f"not a valid {kind.__name__} document: {_first_line(error)}") from error
 
 
@@ -109,6 +123,18 @@ def parse_json(data: bytes) -> Any:  # noqa: ANN401 - JSON
         return json.loads(data.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
         raise HostileInput(f"not acceptable JSON: {_first_line(error)}") from error
+
+
+_REFUSALS = (
+    BaseValidationError,
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    ArithmeticError,
+    RecursionError,
+)
+"""What a value of a wrong type or size can raise in the converter."""
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

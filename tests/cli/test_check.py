@@ -96,3 +96,23 @@ def test_a_directory_without_a_result_is_usage(cli: Cli, tmp_path: Path) -> None
     code, _, err = cli("check", tmp_path)
     assert code == 2
     assert "it holds no dossier.json" in err
+
+
+@pytest.mark.parametrize("document", [b"[]", b'"x"', b"{}", b"null", b"\xff"])
+def test_a_dossier_that_is_none_is_refused(document: bytes, cli: Cli, tmp_path: Path) -> None:
+    """JSON of another type in the place of the dossier: hostile input, exit code 3."""
+    result = publish(tmp_path, dossier())
+    (result / "dossier.json").write_bytes(document)
+    code, out, err = cli("check", result, "--key", _key(ATTESTER.public_key.pem))
+    assert (code, out) == (3, "")
+    assert "internal error" not in err
+
+
+def test_a_dossier_beyond_every_bound_is_refused(cli: Cli, tmp_path: Path) -> None:
+    """The flood attack: longer than 64 MiB, and not read at all."""
+    result = publish(tmp_path, dossier())
+    with (result / "dossier.json").open("r+b") as stream:
+        stream.truncate(64 * 1024**2 + 1)
+    code, out, err = cli("check", result, "--key", _key(ATTESTER.public_key.pem))
+    assert (code, out) == (3, "")
+    assert "dossier.json: 67108865 bytes; at most 67108864 are read" in err
