@@ -102,8 +102,8 @@ def _rebuild_parts(request: Request, release: Release, trust: Trust, origin: Ori
     documents: list[Path] = []
     failure: RebuilderError | None = None
     try:
-        world.ledger.record_release(release, world.now())
-        if request.question.artifact is None:
+        if not release.is_local:
+            world.ledger.record_release(release, world.now())
             for event in world.ledger.observe_artifacts(release, world.now()):
                 world.progress.note(request.question.name, f"{event.kind}: {event.subject}: {event.detail}")
         for part in origin.parts(release):

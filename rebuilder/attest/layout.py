@@ -43,6 +43,7 @@ def make_layout(
                 "name": INSPECTION,
                 "run": ["/usr/bin/true"],
                 "expected_materials": [
+                    *_required(pattern),
                     ["MATCH", pattern, "WITH", "PRODUCTS", "FROM", step_name(Verdict.REPRODUCED)],
                     ["DISALLOW", pattern],
                 ],
@@ -63,6 +64,11 @@ def make_layout(
             }
         ],
     }
+
+
+def _required(pattern: str) -> list[list[str]]:
+    """Demand that a file named exactly is there at all: without this rule nothing to check is nothing wrong."""
+    return [] if set("*?[") & set(pattern) else [["REQUIRE", pattern]]
 
 
 def sign_layout(layout: dict[str, Any], owner: Signer, *, now: datetime) -> bytes:

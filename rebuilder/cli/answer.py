@@ -73,8 +73,14 @@ def code_of(answer: Answer, *, accept_equivalent: bool) -> int:
     return gravest((code, answer.error.exit_code if answer.error.exit_code in {3, 130} else 4))
 
 
+def is_refused(answer: Answer) -> bool:
+    """Whether what was asked about is not what the archive signed for: refused, or a stranger to it."""
+    stranger = answer.release is not None and answer.release.is_local
+    return stranger or (answer.trust is not None and not answer.trust.accepted)
+
+
 def _code_of_a_dry_run(answer: Answer) -> int:
-    return 3 if answer.trust is not None and not answer.trust.accepted else 0
+    return 3 if is_refused(answer) else 0
 
 
 def to_object(result: Answer) -> dict[str, Any]:

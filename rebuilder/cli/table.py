@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from rebuilder.cli.answer import Answer, page_of, reason_of, verdict_of, version_of
+from rebuilder.cli.answer import Answer, is_refused, page_of, reason_of, verdict_of, version_of
 from rebuilder.cli.output import printable
 from rebuilder.cli.words import colour, short, symbol
 from rebuilder.model.comparison import ArtifactComparison, Finding
@@ -94,7 +94,7 @@ def _headline(result: Answer, *, plain: bool) -> Text:
     verdict = verdict_of(result)
     if verdict is not None:
         mark, word, style = symbol(verdict, plain=plain), verdict.value, colour(verdict)
-    elif result.trust is not None and not result.trust.accepted:
+    elif is_refused(result):
         mark, word, style = symbol(None), "refused", colour(None)
     else:
         mark, word, style = ("+" if plain else "✓"), "authenticated", colour(Verdict.REPRODUCED)

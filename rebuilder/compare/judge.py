@@ -52,7 +52,7 @@ def judge(release: Release, rebuild: Rebuild, compared: Compared, control: Rebui
         return judge_undecided(release, cause_of(rebuild.outcome))
     outputs = _outputs(rebuild)
     judged = [_judge_artifact(artifact, outputs, compared) for artifact in release.artifacts]
-    named = {artifact.filename for artifact in release.artifacts}
+    named = {artifact.filename for artifact in release.artifacts} | set(release.aside)
     judged += [_extra(output) for name, output in outputs.items() if name not in named and not _is_aside(name)]
     return judge_control(Comparison(rule=rule, artifacts=tuple(judged)), control)
 

@@ -66,3 +66,11 @@ class Release:
     """Digests of the signed documents and indices this was read from, kept once as shared blobs."""
     buildinfo: Digest | None = None
     """Blob of the .buildinfo that defines the environment, if one was given or found."""
+    aside: tuple[str, ...] = ()
+    """File names of further artifacts of the release, which are not asked about: no verdict, and no extra output."""
+
+    @property
+    def is_local(self) -> bool:
+        """Whether a file that somebody holds stands in for a published one."""
+        references = (artifact.reference for artifact in self.artifacts)
+        return any(reference is not None and reference.location is None for reference in references)

@@ -83,8 +83,13 @@ def verify_rebuild_id(dossier: Dossier, identifier: str) -> None:
 
 
 def package_path(dossier: Dossier) -> PurePosixPath:
-    """`<ecosystem>/<name>`, relative to the results."""
-    return PurePosixPath(encode_part(dossier.release.ecosystem), encode_part(dossier.release.name))
+    """`<ecosystem>/<name>`, relative to the results.
+
+    What was concluded about a file that somebody holds lies apart: it never becomes a release's badge or history.
+    """
+    release = dossier.release
+    ecosystem = f"local-{release.ecosystem}" if release.is_local else release.ecosystem
+    return PurePosixPath(encode_part(ecosystem), encode_part(release.name))
 
 
 def group_path(dossier: Dossier) -> PurePosixPath:

@@ -13,6 +13,7 @@ from rebuilder.model.digest import Digest
 from rebuilder.model.dossier import Dossier
 from rebuilder.model.plan import Fidelity
 from rebuilder.model.verdict import Control, Verdict, worst
+from rebuilder.publish import layout
 from rebuilder.publish.scan import Result
 
 _REASON_LIMIT = 300
@@ -132,7 +133,10 @@ def group(summaries: Iterable[Summary]) -> tuple[Version, ...]:
 
 
 def _version(members: Sequence[Summary]) -> Version:
-    latest = {summary.architecture: summary for summary in members}
+    latest: dict[str, Summary] = {}
+    for summary in members:
+        if summary.architecture not in latest or not _says_nothing(summary):
+            latest[summary.architecture] = summary
     older = [summary for summary in members if latest[summary.architecture] is not summary]
     return Version(
         latest=tuple(latest[architecture] for architecture in sorted(latest)),
@@ -140,12 +144,17 @@ def _version(members: Sequence[Summary]) -> Version:
     )
 
 
+def _says_nothing(summary: Summary) -> bool:
+    """Whether a result is only about the machine that tried: it does not take an earlier answer's place."""
+    return summary.verdict is Verdict.UNDECIDED and set(summary.causes) == {Cause.INFRASTRUCTURE}
+
+
 def _summary(result: Result, before: Summary | None) -> Summary:
     dossier, release, plan = result.dossier, result.dossier.release, result.dossier.plan
     return Summary(
         path=str(result.path),
         target=release.target,
-        ecosystem=release.ecosystem,
+        ecosystem=layout.package_path(dossier).parts[0],
         distribution=release.distribution,
         suite=release.suite,
         name=release.name,

@@ -97,6 +97,8 @@ def _evidence_blobs(dossier: Dossier, *, withhold: bool) -> Mapping[str, Digest]
 
 
 def _record(dossier: Dossier, directory: Path, signed: tuple[str, ...], *, key: str, world: World) -> None:
+    if dossier.release.is_local:
+        return  # a file that somebody holds is no part of a release's history
     place = directory.relative_to(world.settings.results).as_posix()
     digest = world.ledger.record_comparison(dossier, place)
     documents = (

@@ -24,6 +24,6 @@ def next_ordinal(subject: Plan | Release, world: World) -> int:
 
 def _published(subject: Plan | Release, stem: str, world: World) -> int:
     """One more than the highest number under which a result with this stem is published; 0 if there is none."""
-    package = world.settings.results / encode_part(subject.ecosystem) / encode_part(subject.name)
-    numbers = [path.name.rpartition("-")[2] for path in package.glob(f"*/*/*{stem}*")]
+    places = f"*{encode_part(subject.ecosystem)}/{encode_part(subject.name)}/*/*/*{stem}*"
+    numbers = [path.name.rpartition("-")[2] for path in world.settings.results.glob(places)]
     return max((int(number) + 1 for number in numbers if number.isdigit()), default=0)

@@ -25,7 +25,9 @@ BUILDER = "b" * 64
 
 def reference(filename: str, content: bytes = b"published") -> FileReference:
     """Make a published file with that content."""
-    return FileReference(filename=filename, size_bytes=len(content), digest=Digest.of(content))
+    return FileReference(
+        location=f"pool/main/{filename}", filename=filename, size_bytes=len(content), digest=Digest.of(content)
+    )
 
 
 def release(name: str = "demo", version: str = "1.0-1", content: bytes = b"published") -> Release:

@@ -69,8 +69,10 @@ def authenticate(release: Release, view: SuiteView, desk: Desk, *, download: boo
             evidence.append(piece)  # noqa: PERF402 - what was found before a refusal is kept
     except (UntrustedError, NetworkFailure, SourceUnavailable) as failure:
         return Trust(accepted=False, reason=str(failure), cause=failure.cause, policy=policy, evidence=tuple(evidence))
-    files = f"{len(_references(release))} artifact(s) and {len(release.sources)} source file(s)"
+    local = [file.filename for file in _references(release) if file.location is None]
+    files = f"{len(_references(release)) - len(local)} artifact(s) and {len(release.sources)} source file(s)"
     how = "have the bytes that the signed indices name" if download else "are named by signed indices; none was fetched"
+    how += f"; {', '.join(local)} is a local file, is not the published one, and nobody vouches for it" if local else ""
     return Trust(accepted=True, reason=f"{files} {how}", cause=None, policy=policy, evidence=tuple(evidence))
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from packageurl import PackageURL
+
 from rebuilder.compare.readers.deb import CONTROL, read_deb_member
 from rebuilder.errors import HostileInput, UnknownTarget, UsageError
 from rebuilder.model.evidence import Evidence, Standing
@@ -55,7 +57,8 @@ def read_local(path: Path) -> LocalDeb:
 def with_local(release: Release, local: LocalDeb) -> Release:
     """Put a local file in the place of the published one, and say what the signed index thinks of it.
 
-    The release keeps that artifact alone. Where the signed index names the same bytes, they are authenticated as ever.
+    Where the signed index names the same bytes, it is the published release, authenticated as ever. Otherwise the
+    release keeps that artifact alone, its siblings are set aside, and the target names the file by its digest.
     Raise UnknownTarget when the release has no such artifact.
     """
     published = next((each for each in release.artifacts if _is_it(each, local)), None)
@@ -67,10 +70,15 @@ def with_local(release: Release, local: LocalDeb) -> Release:
         )
     signed = published.reference
     if signed is not None and signed.digest == local.file.digest:
-        return replace(release, artifacts=(published,), evidence=(*release.evidence, _same(local)))
+        return replace(release, evidence=(*release.evidence, _same(local)))
     named = replace(local.file, filename=published.filename)
-    artifact = replace(published, reference=named)
-    return replace(release, artifacts=(artifact,), evidence=(*release.evidence, _other(local, signed)))
+    return replace(
+        release,
+        aside=tuple(sorted({each.filename for each in release.artifacts} - {published.filename})),
+        target=_target_of(local, release.suite),
+        artifacts=(replace(published, reference=named),),
+        evidence=(*release.evidence, _other(local, signed)),
+    )
 
 
 def suite_of(target: str, fallback: str | None) -> str:
@@ -82,6 +90,13 @@ def suite_of(target: str, fallback: str | None) -> str:
     if fallback is None:
         raise UsageError("a local artifact needs a suite to be looked for in", hint="--suite trixie")
     return fallback
+
+
+def _target_of(local: LocalDeb, suite: str) -> str:
+    """Name a file that is not the published one: the purl qualifier `checksum` keeps the two apart."""
+    qualifiers = {"arch": local.architecture, "checksum": str(local.file.digest), "distro": suite}
+    purl = PackageURL(type="deb", namespace="debian", name=local.name, version=local.version, qualifiers=qualifiers)
+    return purl.to_string()
 
 
 def _is_it(artifact: Artifact, local: LocalDeb) -> bool:
@@ -106,4 +121,5 @@ def _other(local: LocalDeb, signed: FileReference | None) -> Evidence:
         subject_digest=local.file.digest,
         outcome=Standing.REFUSED if signed else Standing.NOT_CHECKED,
         reason=f"the local file is not the published one: {said}; it is compared with the rebuild all the same",
+        not_checked=(f"{local.path.name} is a file that somebody holds and that nobody vouches for",),
     )

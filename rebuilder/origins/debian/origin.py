@@ -12,6 +12,7 @@ from debian.debian_support import Version
 
 from rebuilder.build.container import Engine
 from rebuilder.config import Settings
+from rebuilder.errors import UntrustedError
 from rebuilder.model.digest import Digest
 from rebuilder.model.plan import ImageLock, Package, Plan
 from rebuilder.model.release import Release
@@ -59,8 +60,16 @@ class DebianOrigin:
         return release if question.provenance is None else self._with_buildinfo(release, question.provenance)
 
     def authenticate(self, release: Release, now: datetime, *, download: bool) -> Trust:
-        """See Origin.authenticate."""
-        return self.archive.authenticate(release, now, download=download)
+        """See Origin.authenticate. A .buildinfo that was given is judged as well."""
+        trust = self.archive.authenticate(release, now, download=download)
+        if release.buildinfo is None or not trust.accepted:
+            return trust
+        document = self._blobs.get(release.buildinfo, limit_bytes=buildinfo.LIMIT_BYTES)
+        try:
+            found = self._surveyor.judge(document, release)
+        except UntrustedError as refusal:
+            return replace(trust, accepted=False, reason=str(refusal), cause=refusal.cause)
+        return replace(trust, evidence=(*trust.evidence, found))
 
     def parts(self, release: Release) -> tuple[Release, ...]:
         """See Origin.parts."""

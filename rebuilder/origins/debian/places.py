@@ -62,6 +62,11 @@ class Surveyor:
             return self._inferred(part, view, engine)
         return self._exact(part, view, recipe, engine, document)
 
+    def judge(self, document: bytes, release: Release) -> Evidence:
+        """Say what a .buildinfo's signature is worth; raise SignatureRefused where policy requires a better one."""
+        keyrings = (*self.settings.debian.developer_keyrings, self.settings.debian.archive_keyring)
+        return buildinfos.judge_signature(document, _name_of(release), keyrings, self.settings.policy)
+
     def _document(self, part: Release) -> bytes | None:
         if part.buildinfo is not None:
             given = self.blobs.get(part.buildinfo, limit_bytes=buildinfos.LIMIT_BYTES)
@@ -103,10 +108,9 @@ class Surveyor:
         1. Its signature is judged by policy. 2. It is about these very artifacts. 3. Every package is found at its
         version. 4. The image is made of them. 5. Its build path and variables are taken, as far as they are harmless.
         """
-        name = f"{part.name}_{built_version(part)}.buildinfo"
+        name = _name_of(part)
         # 1. and 2.
-        keyrings = (*self.settings.debian.developer_keyrings, self.settings.debian.archive_keyring)
-        evidence = buildinfos.judge_signature(document, name, keyrings, self.settings.policy)
+        evidence = self.judge(document, part)
         parsed = buildinfos.parse(document, name)
         buildinfos.verify_subject(parsed, part, name)
         # 3.
@@ -142,6 +146,10 @@ class Surveyor:
 
 
 _NAME = ".buildinfo"
+
+
+def _name_of(release: Release) -> str:
+    return f"{release.name}_{release.version}.buildinfo"
 
 
 def _names_any(parsed: Buildinfo, part: Release) -> bool:

@@ -66,8 +66,14 @@ def reauthenticate(dossier: Dossier, blobs: Path, keyrings: Sequence[Path]) -> t
     return (
         f"{len(releases)} InRelease files are signed by keys of the given archive keyring",
         f"{count} indices have the digests that these InRelease files name",
-        "every published artifact and every source file has the size and SHA-256 that these indices name",
+        _about_files(dossier),
     )
+
+
+def _about_files(dossier: Dossier) -> str:
+    if dossier.release.is_local:
+        return "every source file has the size and SHA-256 that these indices name; the local file is named by none"
+    return "every published artifact and every source file has the size and SHA-256 that these indices name"
 
 
 def _verify_suites(releases: Sequence[ReleaseFile], suite: str) -> None:
