@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import posixpath
 from collections.abc import Iterable
 from dataclasses import replace
 
@@ -14,6 +13,7 @@ from rebuilder.compare.differences import (
     Side,
     StreamHeaderDiffers,
 )
+from rebuilder.compare.order import order_matters
 from rebuilder.compare.readers.archive import Archive, Attribute, Attributes, Member, MemberType
 from rebuilder.compare.readers.extent import Extent, is_same
 from rebuilder.compare.walk import Compare, Pair, Walk, below
@@ -33,7 +33,7 @@ def compare_members(walk: Walk, pair: Pair, archives: tuple[Archive, Archive], c
             _add_presence(walk, pair, old.get(key), new.get(key))
     common = [key for key in old if key in new]
     if common != [key for key in new if key in old]:
-        matters = _order_matters(archives[0].members) or _order_matters(archives[1].members)
+        matters = order_matters(archives[0].members) or order_matters(archives[1].members)
         walk.collector.add(OrderDiffers(path=pair.path, place=pair.place, matters=matters))
     compare_attributes(walk, pair, (archives[0].attributes, archives[1].attributes), None)
 
@@ -147,19 +147,6 @@ def _add_presence(walk: Walk, pair: Pair, old: Member | None, new: Member | None
             privileged=_is_privileged(_by_key(member.attributes)),
         )
     )
-
-
-def _order_matters(members: tuple[Member, ...]) -> bool:
-    names = {posixpath.normpath(f"/{member.name}") for member in members}
-    links = {posixpath.normpath(f"/{member.name}") for member in members if member.type is MemberType.SYMLINK}
-    if len(names) < len(members) or any(member.type is MemberType.HARDLINK for member in members):
-        return True
-    return any(_parents(name) & links for name in names) if links else False
-
-
-def _parents(name: str) -> set[str]:
-    parts = name.split("/")
-    return {"/".join(parts[:count]) for count in range(1, min(len(parts), 200))}
 
 
 def _by_key(attributes: Attributes) -> dict[str, str]:

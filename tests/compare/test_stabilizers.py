@@ -67,6 +67,70 @@ def test_order_of_members(against_sample: CompareDebs) -> None:
         assert found.verdict is Verdict.DIFFERENT, extra.name
 
 
+@pytest.mark.parametrize(
+    ("good", "evil"),
+    [
+        ("./usr/bin/x", "/usr/bin/x"),
+        ("./usr/bin/x", "//usr/bin/x"),
+        ("./usr/bin/x", "///usr/bin/x"),
+        ("./usr/bin/x", "usr/bin/x"),
+        ("./usr/bin/x", "./usr/bin/./x"),
+        ("./usr/bin/x", "./usr//bin/x"),
+        ("./usr/bin/x", "./usr/lib/../bin/x"),
+        ("./usr/bin/x", "./bin/x"),
+        ("./usr/bin/x", "/bin/x"),
+        ("./usr/sbin/x", "./sbin/x"),
+        ("./usr/lib/x", "./lib/x"),
+        ("./usr/lib32/x", "./lib32/x"),
+        ("./usr/lib64/x", "./lib64/x"),
+        ("./usr/libx32/x", "./libx32/x"),
+        ("./run/x", "./var/run/x"),
+        ("./run/lock/x", "./var/lock/x"),
+        ("./usr/lib/a/x", ".//lib/./a/x"),
+    ],
+)
+def test_attack_one_place_under_two_names(against_sample: CompareDebs, good: str, evil: str) -> None:
+    """Two members that land at one place: the last one wins, so their order is what gets installed."""
+    pair = Entry(name=good, content=b"good", mode=0o755), Entry(name=evil, content=b"evil", mode=0o755)
+    base = replace(sample(), data=(*sample().data, *pair), stale_md5sums=b"")
+    found = against_sample(replace(base, data=(*sample().data, *reversed(pair))), reference=base)
+    assert (found.verdict, found.causes) == (Verdict.DIFFERENT, (Cause.FILE_ORDER,))
+    assert not found.stabilizers
+    assert "may give another result" in found.findings[0].detail
+
+
+@pytest.mark.parametrize(
+    ("link", "below"),
+    [
+        (Entry(name="/usr/lib/d", type=tarfile.SYMTYPE, link="/etc"), Entry(name="./lib/d/x", content=b"x")),
+        (Entry(name="./lib/d", type=tarfile.SYMTYPE, link="/etc"), Entry(name="./usr/lib/d/e/x", content=b"x")),
+        (Entry(name="./lib", type=tarfile.SYMTYPE, link="etc"), Entry(name="/lib/x", content=b"x")),
+        (Entry(name="./lib/d", type=tarfile.DIRTYPE, mode=0o777), Entry(name="./usr/lib/d", type=tarfile.DIRTYPE)),
+        (Entry(name="./lib/d", type=tarfile.SYMTYPE, link="/etc"), Entry(name="./usr/lib/d/", type=tarfile.DIRTYPE)),
+        (Entry(name="./opt/f", content=b"x"), Entry(name="./opt/f/x", content=b"x")),
+    ],
+)
+def test_attack_below_a_link_under_another_name(against_sample: CompareDebs, link: Entry, below: Entry) -> None:
+    """A link, and a member that lands below it by another spelling: order says where the member goes."""
+    base = replace(sample(), data=(*sample().data, link, below), stale_md5sums=b"")
+    found = against_sample(replace(base, data=(*sample().data, below, link)), reference=base)
+    assert (found.verdict, found.causes) == (Verdict.DIFFERENT, (Cause.FILE_ORDER,))
+
+
+def test_order_of_directories_on_both_sides_of_merged_usr(against_sample: CompareDebs) -> None:
+    """A package with ./lib/ and ./usr/lib/, equal but for dates, and the links of base-files, may change order."""
+    extra = (
+        Entry(name="./lib/", type=tarfile.DIRTYPE, mode=0o755),
+        Entry(name="./usr/lib/", type=tarfile.DIRTYPE, mode=0o755),
+        Entry(name="./lib/one", content=b"1"),
+        Entry(name="./usr/lib/two", content=b"2"),
+        Entry(name="./bin", type=tarfile.SYMTYPE, link="usr/bin", mode=0o777),
+    )
+    base = replace(sample(), data=(*sample().data, *extra), stale_md5sums=b"")
+    found = against_sample(replace(base, data=(*sample().data, *reversed(extra))), reference=base)
+    assert (found.verdict, found.causes) == (Verdict.EQUIVALENT, (Cause.FILE_ORDER,))
+
+
 def _with_text_flipped(data: bytes) -> bytes:
     return flipped(data, elf_section(data, ".text")[0])
 

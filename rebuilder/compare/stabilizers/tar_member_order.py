@@ -1,6 +1,7 @@
 """`tar-member-order`: the order of members in control.tar and data.tar, where unpacking gives the same in any order.
 
-Not where a name occurs twice, where there are hard links, or where a member lies below one that is a link.
+Not where two members land at one place, however their names are spelled (`/usr/bin/x`, `./usr/bin/x`, `./bin/x`),
+where there are hard links or names with `..`, or where a member lies below one that is no directory.
 """
 
 from __future__ import annotations
