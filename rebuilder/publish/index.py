@@ -14,7 +14,7 @@ from datetime import datetime
 from rebuilder.model.digest import Digest
 from rebuilder.model.verdict import Verdict
 from rebuilder.publish.scan import Result, Unreadable
-from rebuilder.publish.summary import Summary, group
+from rebuilder.publish.summary import Summary, group, standing
 
 SCHEMA_VERSION = 1
 
@@ -72,7 +72,7 @@ def make_index(results: Iterable[Summary], unreadable: Iterable[Unreadable]) -> 
 
 def newest_of(summaries: Iterable[Summary]) -> tuple[Summary, ...]:
     """Of one package's summaries, oldest first, keep the newest of each version and architecture."""
-    newest = {(summary.version, summary.architecture): summary for summary in summaries}
+    newest = standing(summaries, lambda summary: (summary.version, summary.architecture))
     return tuple(sorted(newest.values(), key=lambda summary: summary.path))
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TypeVar
 
 from rebuilder.model import codec
 from rebuilder.model.cause import Cause, in_reporting_order
@@ -18,6 +19,7 @@ from rebuilder.publish.scan import Result
 
 _REASON_LIMIT = 300
 _GOOD = frozenset({Verdict.REPRODUCED, Verdict.EQUIVALENT})
+Name = TypeVar("Name")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,10 +135,7 @@ def group(summaries: Iterable[Summary]) -> tuple[Version, ...]:
 
 
 def _version(members: Sequence[Summary]) -> Version:
-    latest: dict[str, Summary] = {}
-    for summary in members:
-        if summary.architecture not in latest or not _says_nothing(summary):
-            latest[summary.architecture] = summary
+    latest = standing(members, lambda summary: summary.architecture)
     older = [summary for summary in members if latest[summary.architecture] is not summary]
     return Version(
         latest=tuple(latest[architecture] for architecture in sorted(latest)),
@@ -144,8 +143,20 @@ def _version(members: Sequence[Summary]) -> Version:
     )
 
 
+def standing(summaries: Iterable[Summary], name: Callable[[Summary], Name]) -> dict[Name, Summary]:
+    """Of summaries, oldest first, keep under each name the newest that says something about the release.
+
+    One that is only about the machine that tried (`undecided`, cause `infrastructure`) takes no earlier answer's place.
+    """
+    newest: dict[Name, Summary] = {}
+    for summary in summaries:
+        if name(summary) not in newest or not _says_nothing(summary):
+            newest[name(summary)] = summary
+    return newest
+
+
 def _says_nothing(summary: Summary) -> bool:
-    """Whether a result is only about the machine that tried: it does not take an earlier answer's place."""
+    """Whether a result is only about the machine that tried."""
     return summary.verdict is Verdict.UNDECIDED and set(summary.causes) == {Cause.INFRASTRUCTURE}
 
 

@@ -1,0 +1,51 @@
+"""Which result speaks for a release: the newest that says something about it, and never one about somebody's file."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+from rebuilder.model.cause import Cause
+from rebuilder.model.dossier import Dossier
+from rebuilder.model.verdict import Verdict
+from rebuilder.publish.layout import package_path
+from rebuilder.publish.tree import publish
+from tests.publish.factory import blob_store, comparison, dossier, publication
+
+
+def later(of: Dossier, verdict: Verdict, cause: Cause) -> Dossier:
+    """Conclude something else about the same release an hour later."""
+    found = comparison(of.release, verdict, (cause,))
+    return replace(of, comparison=found, concluded_at=of.concluded_at + timedelta(hours=1))
+
+
+def badge_after(tmp_path: Path, *dossiers: Dossier) -> str:
+    """Publish in turn and read the package's badge."""
+    blobs = blob_store(tmp_path / "blobs")
+    for ordinal, each in enumerate(dossiers):
+        publish(publication(each, ordinal=ordinal, blobs=blobs), tmp_path / "results", blobs)
+    return (tmp_path / "results" / package_path(dossiers[0]) / "badge.json").read_text()
+
+
+def test_an_outage_of_the_machine_demotes_nothing(tmp_path: Path) -> None:
+    """Undecided for want of infrastructure is published, and the earlier answer stands."""
+    first = dossier(verdict=Verdict.REPRODUCED)
+    assert '"reproduced"' in badge_after(tmp_path, first, later(first, Verdict.UNDECIDED, Cause.INFRASTRUCTURE))
+
+
+def test_any_other_answer_takes_the_place(tmp_path: Path) -> None:
+    """A source that has gone is about the release."""
+    first = dossier(verdict=Verdict.REPRODUCED)
+    assert '"undecided"' in badge_after(tmp_path, first, later(first, Verdict.UNDECIDED, Cause.SOURCE_UNAVAILABLE))
+
+
+def test_a_file_that_somebody_holds_lies_apart(tmp_path: Path) -> None:
+    """The defamed release attack: a tampered copy, verified as a local file, reaches neither badge nor history."""
+    first = dossier(verdict=Verdict.REPRODUCED)
+    artifact = first.release.artifacts[0]
+    assert artifact.reference is not None
+    held = replace(artifact, reference=replace(artifact.reference, location=None))
+    local = replace(first, release=replace(first.release, artifacts=(held, *first.release.artifacts[1:])))
+    assert package_path(local).parts[0] == "local-deb"
+    assert package_path(first).parts[0] == "deb"
