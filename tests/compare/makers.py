@@ -9,6 +9,7 @@ import io
 import lzma
 import struct
 import tarfile
+import zlib
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -131,6 +132,21 @@ def compress(data: bytes, compression: str, preset: int = 6) -> bytes:
             return bz2.compress(data, preset)
         case _:
             return data
+
+
+def gzip_member(content: bytes, *, flags: int = 0, fields: bytes = b"", date: int = 0, level: int = 9) -> bytes:
+    """One gzip member with whatever optional header fields."""
+    coder = zlib.compressobj(level, zlib.DEFLATED, -zlib.MAX_WBITS)
+    body = coder.compress(content) + coder.flush()
+    header = struct.pack("<2s2BIBB", b"\x1f\x8b", 8, flags, date, 2, 3) + fields
+    return header + body + struct.pack("<2I", zlib.crc32(content), len(content))
+
+
+def with_gzip_data(deb: Deb, packed: bytes) -> bytes:
+    """Return a .deb whose data.tar.gz is these bytes."""
+    data = deb.build()
+    start = data.index(b"data.tar.gz")
+    return data[: start + 48] + f"{len(packed):<10}`\n".encode() + packed + b"\n" * (len(packed) % 2)
 
 
 def elf_section(data: bytes, name: str) -> tuple[int, int]:

@@ -2,30 +2,44 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 import zlib
 from collections.abc import Generator, Iterator
 
-from rebuilder.compare.readers.archive import Attribute, shown, text_of
+from rebuilder.compare.readers.archive import Attribute
 from rebuilder.compare.readers.extent import BLOCK, Extent
 from rebuilder.errors import HostileInput
 
 MAGIC = b"\x1f\x8b"
 _STREAMS = 10_000
 _HEADER_LIMIT = 128 * 1024
+_HEADER_CHECKSUM, _EXTRA, _NAME, _COMMENT = 2, 4, 8, 16
+_PLAIN_NAME = re.compile(rb"[A-Za-z0-9][A-Za-z0-9.+~_-]{0,63}")
+"""What gzip writes by itself: the name of the file that was packed."""
 
 
 def unpack_gzip(extent: Extent, notes: list[tuple[str, str]]) -> Iterator[bytes]:
-    """Yield the content; append what the headers say to `notes`."""
+    """Yield the content; append what the headers say to `notes`.
+
+    What tools write into the header of the one member (date, system, level, a plain name) goes under `header` and
+    `packing`. All that can carry something else goes under `extra`: extra fields, comments, other names, further
+    members, bytes behind the end.
+    """
     offset = members = 0
+    headers = hashlib.sha256()
     while not members or extent.part(offset, extent.size - offset).head(2) == MAGIC:
         if members == _STREAMS:
             raise HostileInput(f"more than {_STREAMS} gzip members in one file")
-        length, described = _header(extent.part(offset, extent.size - offset).head(_HEADER_LIMIT))
-        if members < 4:
+        head = extent.part(offset, extent.size - offset).head(_HEADER_LIMIT)
+        length, described = _header(head)
+        headers.update(head[:length])
+        if not members:
             notes += described
         offset = yield from _member(extent, offset + length)
         members += 1
-    notes.append((Attribute.PACKING, f"{members} members"))
+    if members > 1:
+        notes.append((Attribute.EXTRA, f"{members} members, headers sha256:{headers.hexdigest()}"))
     rest = extent.part(offset, extent.size - offset)
     if rest.size:
         notes.append((Attribute.EXTRA, f"{rest.size} bytes behind the end, {rest.digest()}"))
@@ -61,18 +75,39 @@ def _header(head: bytes) -> tuple[int, list[tuple[str, str]]]:
         raise HostileInput("not a sound gzip stream: the header is malformed")
     flags = head[3]
     described = [f"date {int.from_bytes(head[4:8], 'little')}", f"system {head[9]}"]
+    hidden: list[tuple[str, bytes]] = []
     position = 10
-    if flags & 4:
+    if flags & _EXTRA:
         length = int.from_bytes(head[position : position + 2], "little")
-        described.append(f"extra {head[position + 2 : position + 2 + length].hex()}")
+        hidden.append(("an extra field", head[position + 2 : position + 2 + length]))
         position += 2 + length
-    for bit, what in ((8, "name"), (16, "comment")):
+    for bit, what in ((_NAME, "name"), (_COMMENT, "comment")):
         if flags & bit:
             end = head.find(b"\0", position)
             if end < 0:
                 raise HostileInput("not a sound gzip stream: a header field has no end")
-            described.append(f"{what} {shown(text_of(head[position:end]))}")
+            value = head[position:end]
+            if bit == _NAME and _PLAIN_NAME.fullmatch(value):
+                described.append(f"name {value.decode('ascii')}")
+            else:
+                hidden.append((f"a {what}", value))
             position = end + 1
-    position += 2 if flags & 2 else 0
-    packing = f"gzip flags {flags:#x}, level {head[8]}"
-    return position, [(Attribute.HEADER, ", ".join(described)), (Attribute.PACKING, packing)]
+    if flags & _HEADER_CHECKSUM:
+        _verify_header(head, position)
+        position += 2
+    notes: list[tuple[str, str]] = [
+        (Attribute.HEADER, ", ".join(described)),
+        (Attribute.PACKING, f"gzip flags {flags:#x}, level {head[8]}"),
+    ]
+    notes += [(Attribute.EXTRA, f"{what} of {len(value)} bytes, {_digest(value)}") for what, value in hidden]
+    return position, notes
+
+
+def _verify_header(head: bytes, position: int) -> None:
+    """Check the header's own checksum, so that nothing else can stand in its place."""
+    if head[position : position + 2] != (zlib.crc32(head[:position]) & 0xFFFF).to_bytes(2, "little"):
+        raise HostileInput("not a sound gzip stream: the header's checksum is wrong")
+
+
+def _digest(value: bytes) -> str:
+    return f"sha256:{hashlib.sha256(value).hexdigest()}"
