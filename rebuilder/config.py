@@ -145,8 +145,9 @@ def completion_wish(variable: str) -> str | None:
 
 
 def fallback_state_dir() -> Path:
-    """Where to keep what must be kept when the settings themselves cannot be read."""
-    return platformdirs.user_state_path("rebuilder")
+    """Where to keep what must be kept when the settings themselves cannot be read: what the environment says."""
+    named = os.environ.get(_PREFIX + "STATE")
+    return Path.cwd() / Path(named).expanduser() if named else platformdirs.user_state_path("rebuilder")
 
 
 def _defaults(words: Mapping[str, str]) -> Settings:

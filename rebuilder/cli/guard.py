@@ -65,7 +65,7 @@ def _run(arguments: Sequence[str]) -> int:  # noqa: PLR0911 - one line a way to 
         complain("this process ran out of memory", "free some, or lower `limits.memory` and `report_memory`")
         return INTERNAL
     except Exception as error:  # noqa: BLE001 - the last resort: a fault of ours is told, not shown
-        return _internal(error)
+        return INTERNAL if _lost() else _internal(error)
     return answer if isinstance(answer, int) and not isinstance(answer, bool) else 0
 
 
@@ -114,9 +114,28 @@ def _listen() -> None:
 
 
 def _finish(code: int) -> int:
-    sys.stdout.flush()
-    sys.stderr.flush()
+    """Write what is left to be written; what cannot be is told, and is no success."""
+    if lost := _lost():
+        complain(f"the output could not be written: {lost}", "free some space, or send it elsewhere")
+        code = INTERNAL
+    try:
+        sys.stderr.flush()
+    except OSError:
+        lost = "stderr as well"
+    if lost:
+        _silence()
     return code
+
+
+def _lost() -> str:
+    """Say why the output cannot be written; empty when it can. What could not be written is still waiting."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        return error.strerror or type(error).__name__
+    return ""
 
 
 def _silence() -> None:

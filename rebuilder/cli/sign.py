@@ -8,6 +8,7 @@ import click
 
 from rebuilder.cli import options
 from rebuilder.cli.output import say, say_json
+from rebuilder.errors import UsageError
 
 
 @options.verb(
@@ -35,6 +36,7 @@ def command(
     The builder's record, the plan, the verdicts and every payload are checked first; the same request again gives the
     same documents, another one for the same rebuild is refused.
     """
+    _verify_request(directory)
     from rebuilder.attest.keystore import passphrase_from_file  # noqa: PLC0415 - cryptography is slow to load
     from rebuilder.attest.run_signer import run_signer  # noqa: PLC0415
 
@@ -46,3 +48,13 @@ def command(
         return
     for path in paths:
         say(path)
+
+
+def _verify_request(directory: Path) -> None:
+    if not directory.is_dir():
+        raise UsageError(f"{directory}: no such directory", hint="name the directory of a signing request")
+    if not (directory / "context.json").is_file():
+        raise UsageError(
+            f"{directory}: not a signing request: it has no context.json",
+            hint="name the directory of a request that `rebuilder verify` or a farm has written",
+        )

@@ -68,6 +68,68 @@ def test_a_fault_of_ours_leaves_its_traceback_in_a_file(tmp_path: Path) -> None:
     assert "ZeroDivisionError: by nobody" in saved.read_text()
 
 
+def test_a_fault_is_kept_in_the_state_directory_that_was_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """REBUILDER_STATE holds crash reports as well."""
+    monkeypatch.setenv("REBUILDER_STATE", str(tmp_path / "state"))
+    assert _outcome("raise ZeroDivisionError('by nobody')")[0] == 4
+    assert len(list((tmp_path / "state" / "crashes").iterdir())) == 1
+    assert not (tmp_path / "xdg_state_home").exists()
+
+
+_WRITERS = ("--help", "policy", "policy --json", "--version", "completion bash", "verify --help")
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("redirection", [">&-", ">/dev/full"])
+@pytest.mark.parametrize("command", _WRITERS)
+def test_output_that_cannot_be_written_is_a_plain_error(command: str, redirection: str, unbuffered: str) -> None:
+    """A closed stdout or a full disk: exit code 4 and the reason; no defect, no traceback."""
+    code, err = _shell(f"{command} {redirection}", unbuffered)
+    assert code == 4
+    assert err.startswith("error: the output could not be written: ")
+    assert "defect" not in err
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("redirection", ["2>&-", "2>/dev/full", ">/dev/full 2>/dev/full", "<&- >&- 2>&-"])
+def test_an_error_that_nobody_can_read_still_has_its_exit_code(redirection: str) -> None:
+    """Where stderr is closed or full, the exit code says it alone."""
+    assert _shell(f"verfy {redirection}") == (2, "")
+
+
+def _shell(words: str, unbuffered: str = "") -> tuple[int, str]:
+    program = "from rebuilder.cli import main; main()"
+    done = subprocess.run(
+        ["sh", "-c", f'exec "$0" -c "$1" {words}', sys.executable, program],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
+    )
+    return done.returncode, done.stderr
+
+
+def test_a_message_is_one_line_whatever_is_in_it(cli: Cli) -> None:
+    """The forged hint attack: a newline in a name makes no line of its own, and a long name fills no terminal."""
+    code, _, err = cli("verify", "--suite", "sid", "deb:trixie/x\nhint: rm -rf /\x1b[2J" + "y" * 100_000)
+    assert code == 2
+    assert "x\\nhint: rm" in err
+    assert "\x1b" not in err
+    assert len(err.splitlines()) == 2
+    assert len(err) < 5000
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("absent", "absent: no such directory"), (".", ".: not a signing request: it has no context.json")],
+)
+def test_signing_what_is_no_request_is_usage(name: str, words: str, cli: Cli) -> None:
+    """No such directory, or one that is something else: exit code 2, and what is expected."""
+    code, out, err = cli("sign", name)
+    assert (code, out) == (2, "")
+    assert f"error: {words}" in err
+
+
 def test_a_fault_is_told_even_where_nothing_can_be_saved(tmp_path: Path) -> None:
     """A state directory that cannot be made does not hide the first fault behind a second."""
     (tmp_path / "xdg_state_home").write_text("in the way")
