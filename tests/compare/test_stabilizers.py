@@ -171,6 +171,12 @@ def _in_debuglink_padding(data: bytes) -> bytes:
     return flipped(data, offset + size - 5)
 
 
+def _with_other_checksum(data: bytes) -> bytes:
+    """Change nothing but the CRC of the debuglink."""
+    offset, size = elf_section(data, ".gnu_debuglink")
+    return flipped(data, offset + size - 1)
+
+
 def _with_foreign_debuglink(data: bytes) -> bytes:
     """Make a debuglink to a file that is not the one of this build-id."""
     return flipped(with_other_build_id(data), elf_section(data, ".gnu_debuglink")[0])
@@ -208,6 +214,12 @@ def test_elf_build_id_leaves_every_other_byte(
     found = against_sample(sample().with_file(PROGRAM, with_other_build_id(data) if also_build_id else data))
     assert found.verdict is Verdict.DIFFERENT
     assert not found.stabilizers
+
+
+def test_checksum_of_the_debug_file_alone(against_sample: CompareDebs) -> None:
+    """A debuglink in which only the CRC differs is removed as well, as docs/COMPARISON.md says."""
+    found = against_sample(sample().with_file(PROGRAM, _with_other_checksum(ELF.read_bytes())))
+    assert (found.verdict, found.causes) == (Verdict.EQUIVALENT, (Cause.BUILD_ID,))
 
 
 def test_elf_build_id_leaves_code_that_calls_itself_a_note(against_sample: CompareDebs) -> None:
@@ -396,6 +408,18 @@ def test_changed_documentation_is_not_hidden(against_sample: CompareDebs) -> Non
     found = against_sample(sample().with_file(CHANGELOG, gzip.compress(TEXT.replace(b"low", b"high"), 1, mtime=9)))
     assert found.verdict is Verdict.DIFFERENT
     assert Cause.DOCUMENTATION in found.causes
+
+
+def test_md5sums_follows_a_repacked_changelog(against_sample: CompareDebs) -> None:
+    """The line of a changelog that was packed otherwise goes with it when both sums are right, and stays when stale."""
+    other = sample().with_file(CHANGELOG, gzip_member(TEXT, date=7, level=1))
+    found = against_sample(other)
+    assert found.verdict is Verdict.EQUIVALENT
+    line = next(finding for finding in found.findings if "/./md5sums/" in finding.path)
+    assert line.removed_by is not None
+    assert line.removed_by.name == "gzip-documentation"
+    found = against_sample(replace(other, stale_md5sums=sample().md5sums))
+    assert (found.verdict, found.causes) == (Verdict.DIFFERENT, (Cause.TIMESTAMPS, Cause.ARCHIVE_METADATA))
 
 
 def test_part_named_for_another_compression(against_sample: CompareDebs) -> None:
