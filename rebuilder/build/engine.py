@@ -45,6 +45,8 @@ _SLICE_S = 1.0
 _BLOCK = 1024 * 1024
 _STANDARD_ERROR = 2
 _LOCAL = "unix:///var/run/docker.sock"
+_NAME_LABEL = f"{LABEL}.name"
+"""Names the container itself: a person's container of an image of ours inherits all labels, and is not ours."""
 _COUNTER = itertools.count(1)
 
 
@@ -177,7 +179,11 @@ class DockerEngine:
             containers = self._api.containers(all=True, filters=ours)
             volumes = self._api.volumes(filters=ours).get("Volumes") or []
         return (
-            *(Leftover(kind="container", name=found["Id"], labels=found.get("Labels") or {}) for found in containers),
+            *(
+                Leftover(kind="container", name=found["Id"], labels=found["Labels"])
+                for found in containers
+                if found["Labels"].get(_NAME_LABEL) in {name.lstrip("/") for name in found["Names"]}
+            ),
             *(Leftover(kind="volume", name=found["Name"], labels=found.get("Labels") or {}) for found in volumes),
         )
 
@@ -262,7 +268,7 @@ class DockerEngine:
             environment=[],
             working_dir=spec.directory,
             entrypoint=[],
-            labels=self._owner.labels(),
+            labels={**self._owner.labels(), _NAME_LABEL: name},
             host_config=host,
             stop_timeout=1,
             use_config_proxy=False,

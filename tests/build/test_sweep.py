@@ -93,6 +93,23 @@ def test_a_killed_run_is_swept(engine: DockerEngine, tiny: Digest, index: Prepar
 
 
 @pytest.mark.engine
+def test_a_persons_container_of_our_image_is_left_alone(
+    engine: DockerEngine, index: PreparedIndex, tiny: Digest
+) -> None:
+    """It inherits the labels of an image that a dead run made, but it is not that run's."""
+    dead = replace(Owner.here("dead"), started=1)
+    with DockerEngine(owner=dead).container(Spec(image=tiny, command=("true",))) as container:
+        image = container.commit({}, tag="rebuilder/persons:test")
+    made = engine._api.create_container(str(image), ["sleep", "60"])["Id"]
+    try:
+        sweep(engine, index)
+        assert engine._api.inspect_container(made)["Config"]["Labels"]["rebuilder.run"] == "dead"
+    finally:
+        engine._api.remove_container(made, force=True)
+        engine.remove_image(image)
+
+
+@pytest.mark.engine
 def test_an_interrupted_run_cleans_up_by_itself(engine: DockerEngine, victim: Victim) -> None:
     """Ctrl-C in the middle of a build leaves nothing, without any sweep."""
     victim.process.send_signal(signal.SIGINT)
