@@ -18,7 +18,7 @@ from typing import Literal
 import platformdirs
 
 from rebuilder.errors import ConfigurationError
-from rebuilder.model import table
+from rebuilder.model import place, table
 from rebuilder.model.plan import Limits
 
 _GIB = 1024**3
@@ -28,13 +28,13 @@ _GIB = 1024**3
 class Archive:
     """One package archive that the host may fetch from."""
 
-    label: str
+    label: str = field(metadata=table.checked(place.verify_label))
     """How documents name it, for instance `debian` or `debian-security`; never a host name."""
-    uri: str
-    suites: tuple[str, ...]
+    uri: str = field(metadata=table.checked(place.verify_uri))
+    suites: tuple[str, ...] = field(metadata=table.checked(place.verify_suites))
     """Which suites it carries; `*` for any."""
-    components: tuple[str, ...] = ("main",)
-    keyrings: tuple[Path, ...] = ()
+    components: tuple[str, ...] = field(metadata=table.checked(place.verify_suites), default=("main",))
+    keyrings: tuple[Path, ...] = field(metadata=table.checked(place.verify_files), default=())
     """Certificates that may sign its InRelease; empty means the distribution's archive keyring."""
 
 
@@ -44,9 +44,9 @@ class DebianSettings:
 
     archives: tuple[Archive, ...] = ()
     """Empty: learnt from the machine's own apt configuration."""
-    snapshot: str | None = None
+    snapshot: str | None = field(metadata=table.checked(place.verify_uri), default=None)
     """Base address of a snapshot archive, for versions that the mirrors no longer carry."""
-    buildinfo_pool: str | None = None
+    buildinfo_pool: str | None = field(metadata=table.checked(place.verify_uri), default=None)
     """Base address of a .buildinfo pool, or None."""
     archive_keyring: Path = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
     developer_keyrings: tuple[Path, ...] = (
@@ -211,8 +211,8 @@ def _nested(flat: Mapping[str, object]) -> dict[str, object]:
         if value is None:
             continue
         *parents, last = path.split(".")
-        place = nested
+        inner = nested
         for parent in parents:
-            place = place.setdefault(parent, {})  # type: ignore[assignment]  # our own dicts only
-        place[last] = value
+            inner = inner.setdefault(parent, {})  # type: ignore[assignment]  # our own dicts only
+        inner[last] = value
     return nested

@@ -77,6 +77,8 @@ def test_files_are_found_where_one_stands_and_by_variable(tmp_path: Path) -> Non
 
 def test_tables_quantities_and_archives_are_read(tmp_path: Path) -> None:
     """Sizes and durations are read as people write them; relative paths start at the file."""
+    (tmp_path / "keys").mkdir()
+    (tmp_path / "keys/frozen.gpg").touch()
     path = _file(
         tmp_path,
         """
@@ -115,6 +117,59 @@ def test_tables_quantities_and_archives_are_read(tmp_path: Path) -> None:
             keyrings=(tmp_path / "keys/frozen.gpg",),
         ),
     )
+
+
+def test_every_fault_of_every_archive_is_reported_at_once(tmp_path: Path) -> None:
+    """A label that is a path, an address that cannot be fetched from, no suites, keyrings that are not there."""
+    message = _faults(
+        """
+        [debian]
+        snapshot = "rsync://127.0.0.1/"
+        [[debian.archives]]
+        label = "../up"
+        uri = "ftp://archive.test/debian"
+        suites = []
+        keyrings = ["one.gpg", "two.gpg"]
+        [[debian.archives]]
+        label = "a/b"
+        uri = "/srv/debian"
+        suites = ["trixie", "../../etc", ""]
+        components = ["main contrib"]
+        """,
+        tmp_path,
+    )
+    for part in (
+        "9 settings are wrong",
+        "debian.snapshot: expected an address with http://, https:// or file:///, found 'rsync://127.0.0.1/'",
+        "debian.archives[1].label: expected letters, digits, spaces and . _ + - (at most 64), found '../up'",
+        "debian.archives[1].uri: expected an address with http://, https:// or file:///, found 'ftp://archive.test/",
+        "debian.archives[1].suites: expected at least one name, found none",
+        f"debian.archives[1].keyrings: no such file: {tmp_path}/one.gpg, {tmp_path}/two.gpg",
+        "debian.archives[2].label: expected letters",
+        "debian.archives[2].uri: expected an address with http://, https:// or file:///, found '/srv/debian'",
+        "debian.archives[2].suites: expected names, found '../../etc', ''",
+        "debian.archives[2].components: expected names, found 'main contrib'",
+    ):
+        assert part in message
+
+
+@pytest.mark.parametrize(
+    "uri",
+    ["http://", "https:///debian", "file://debian", "file:", "http://[::1", "http://a.test:x/", "http://a.test/\u202e"],
+)
+def test_an_address_that_is_none_is_refused(uri: str, tmp_path: Path) -> None:
+    """No host, no path, a port that is none, brackets that do not close, a character that is not seen."""
+    text = f'[[debian.archives]]\nlabel = "a"\nsuites = ["trixie"]\nuri = "{uri}"'
+    assert "debian.archives[1].uri: " in _faults(text, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "uri", ["http://127.0.0.1:80/debian", "https://archive.test", "file:///srv/debian", "http://[::1]/"]
+)
+def test_an_address_is_taken(uri: str, tmp_path: Path) -> None:
+    """The three schemes that are fetched from, and `*` for any suite."""
+    text = f'[[debian.archives]]\nlabel = "our archive"\nsuites = ["*", "trixie/updates"]\nuri = "{uri}"'
+    assert load_settings(_file(tmp_path, text), environment={}).debian.archives[0].uri == uri
 
 
 def test_every_fault_is_reported_at_once(tmp_path: Path) -> None:

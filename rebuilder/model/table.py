@@ -61,6 +61,15 @@ class Reading:
     faults: list[Fault]
 
 
+CHECK = "check"
+"""Key in a field's metadata: a function that raises ValueError for a converted value that is not allowed."""
+
+
+def checked(check: Callable[[Any], None]) -> dict[str, Callable[[Any], None]]:
+    """Make the metadata of a field whose value must pass `check` when it is read from a table."""
+    return {CHECK: check}
+
+
 def key_name(field: Field[Any]) -> str:
     """Name the key of a field: the field's name without the unit."""
     return field.name.removesuffix("_bytes").removesuffix("_s")
@@ -143,6 +152,8 @@ def _leaf(field: Field[Any], kind: Hint, raw: object, base: Path) -> object:
         lowest_is_zero = field.default == 0 or isinstance(value, timedelta)
         if value < zero or (value == zero and not lowest_is_zero):  # type: ignore[operator]  # zero is of value's kind
             raise ValueError(f"expected {'at least' if lowest_is_zero else 'more than'} 0, found {raw}")
+    if CHECK in field.metadata:
+        field.metadata[CHECK](value)
     return value
 
 

@@ -1,0 +1,45 @@
+"""What a table may say of a place that files come from: each check raises ValueError that names all that is wrong."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from urllib.parse import urlsplit
+
+_LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._+-]{0,63}\Z")
+_SUITE = re.compile(r"(?:\*|[A-Za-z0-9][A-Za-z0-9._+~-]{0,63}(?:/[A-Za-z0-9][A-Za-z0-9._+~-]{0,63})?)\Z")
+_URI_LIMIT = 2000
+
+
+def verify_label(label: str) -> None:
+    """A label names an archive in documents and directories: no path, no address."""
+    if not _LABEL.match(label):
+        raise ValueError(f"expected letters, digits, spaces and . _ + - (at most 64), found {label[:60]!r}")
+
+
+def verify_uri(uri: str) -> None:
+    """An address that can be fetched from: http or https with a host, or file with an absolute path."""
+    parts = urlsplit(uri)  # raises ValueError for brackets that are no address
+    is_whole = parts.hostname if parts.scheme in {"http", "https"} else parts.scheme == "file" and parts.path[:1] == "/"
+    if not is_whole or len(uri) > _URI_LIMIT or any(not char.isprintable() or char == " " for char in uri):
+        raise ValueError(f"expected an address with http://, https:// or file:///, found {uri[:60]!r}")
+    if parts.query or parts.fragment:
+        raise ValueError(f"expected an address without ? and #, found {uri[:60]!r}")
+    _ = parts.port  # raises ValueError for a port that is none
+
+
+def verify_suites(suites: Sequence[str]) -> None:
+    """At least one suite or component, each by its name; `*` is any."""
+    if not suites:
+        raise ValueError("expected at least one name, found none")
+    wrong = [suite[:60] for suite in suites if not _SUITE.match(suite)]
+    if wrong:
+        raise ValueError(f"expected names, found {', '.join(map(repr, wrong))}")
+
+
+def verify_files(paths: Sequence[Path]) -> None:
+    """Each file that is named is there."""
+    absent = [str(path) for path in paths if not path.is_file()]
+    if absent:
+        raise ValueError(f"no such file: {', '.join(absent)}")
