@@ -162,7 +162,7 @@ class HttpFetcher:
                     yield block
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
             raise NetworkFailure(
-                f"{_shown(url)}: {type(error).__name__}", hint="is the mirror reachable from here?"
+                f"{_shown(url)}: {_words(error)}", hint="is the mirror reachable from here?"
             ) from error
 
     def _session(self) -> requests.Session:
@@ -184,6 +184,26 @@ def _local_blocks(path: Path, url: str) -> Iterator[bytes]:
         raise NotFound(f"{_shown(url)}: no such file") from error
     except OSError as error:
         raise NetworkFailure(f"{_shown(url)}: {error.strerror}") from error
+
+
+_FAILURES: tuple[tuple[tuple[type[Exception], ...], str], ...] = (
+    ((requests.exceptions.TooManyRedirects,), "redirected too often"),
+    ((requests.exceptions.SSLError, urllib3.exceptions.SSLError), "the server's certificate was not accepted"),
+    ((requests.exceptions.ProxyError, urllib3.exceptions.ProxyError), "the proxy did not connect"),
+    ((requests.exceptions.ConnectTimeout, urllib3.exceptions.ConnectTimeoutError), "no connection within the time"),
+    ((requests.exceptions.Timeout, urllib3.exceptions.TimeoutError), "no answer within the time"),
+    ((requests.exceptions.ChunkedEncodingError, urllib3.exceptions.ProtocolError), "the transfer broke off"),
+    ((requests.exceptions.InvalidProxyURL,), "the proxy's address is none"),
+    ((requests.exceptions.InvalidSchema,), "redirected to something that is not http"),
+    ((requests.exceptions.InvalidURL, requests.exceptions.MissingSchema), "not an address"),
+    ((urllib3.exceptions.LocationValueError,), "not an address"),
+    ((requests.exceptions.ConnectionError, urllib3.exceptions.NewConnectionError), "the connection failed"),
+)
+"""What a failure is in plain words; the first that fits."""
+
+
+def _words(error: Exception) -> str:
+    return next((words for kinds, words in _FAILURES if isinstance(error, kinds)), "the transfer failed")
 
 
 def _shown(url: str) -> str:

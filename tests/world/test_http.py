@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -33,6 +34,17 @@ class Server(BaseHTTPRequestHandler):
                 self.send_response(302)
                 self.send_header("Location", "ftp://127.0.0.1/file")
                 self.end_headers()
+            case "/round":
+                self.send_response(302)
+                self.send_header("Location", "/round")
+                self.end_headers()
+            case "/cut":
+                self.send_response(200)
+                self.send_header("Transfer-Encoding", "chunked")
+                self.end_headers()
+                self.wfile.write(b"ffff\r\nhello")
+            case "/silent":
+                time.sleep(1)
             case "/chunked":
                 self.send_response(200)
                 self.send_header("Transfer-Encoding", "chunked")
@@ -89,13 +101,29 @@ def test_a_chunked_body_arrives(address: str) -> None:
 
 @pytest.mark.parametrize(
     ("path", "words"),
-    [("/drip", "too slow"), ("/short", "/short"), ("/elsewhere", "InvalidSchema")],
+    [
+        ("/drip", "too slow"),
+        ("/short", "the transfer broke off"),
+        ("/cut", "the transfer broke off"),
+        ("/elsewhere", "redirected to something that is not http"),
+        ("/round", "redirected too often"),
+        ("/silent", "no answer within the time"),
+    ],
 )
 def test_a_server_that_misbehaves_is_a_network_failure(address: str, tmp_path: Path, path: str, words: str) -> None:
-    """One byte at a time for ever, less than announced, a redirect out of http: given up, and nothing is kept."""
+    """Dripping, cut short, silent, redirecting for ever or out of http: given up, in plain words, nothing is kept."""
+    fetcher = HttpFetcher(Patience(attempts=1, connect_s=2, read_s=0.5, grace_s=0.3))
     with pytest.raises(NetworkFailure, match=words):
-        FETCHER.download(f"{address}{path}", tmp_path / "file", size_bytes=None, digest=None, limit_bytes=10**6)
+        fetcher.download(f"{address}{path}", tmp_path / "file", size_bytes=None, digest=None, limit_bytes=10**6)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_no_server_is_told_in_plain_words() -> None:
+    """Nobody listens: the connection failed, and no class of a library is named."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    with pytest.raises(NetworkFailure, match=r": the connection failed\Z"):
+        FETCHER.get(f"http://127.0.0.1:{port}/file", limit_bytes=10)
 
 
 def test_absence_has_an_error_of_its_own(address: str) -> None:
