@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import os
 import platform
+import shlex
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -70,11 +71,16 @@ def _measure(place: Place, packages: list[str], wanted: list[str], times: int) -
     return found
 
 
+def _command(arguments: list[str]) -> str:
+    """Say what to type for the same run."""
+    return f"make bench ARGS='{shlex.join(arguments)}'" if arguments else "make bench"
+
+
 def _setting() -> Setting:
     engine = DockerEngine().describe()
     return Setting(
         day=datetime.now(UTC),
-        command="make bench",
+        command=_command(sys.argv[1:]),
         processors=os.cpu_count() or 1,
         architecture=platform.machine(),
         kernel=platform.release().split("-")[0],
