@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._+-]{0,63}\Z")
-_SUITE = re.compile(r"(?:\*|[A-Za-z0-9][A-Za-z0-9._+~-]{0,63}(?:/[A-Za-z0-9][A-Za-z0-9._+~-]{0,63})?)\Z")
+_SUITE = re.compile(r"[A-Za-z0-9*][A-Za-z0-9*._+~-]{0,63}(?:/[A-Za-z0-9*][A-Za-z0-9*._+~-]{0,63})?\Z")
 _URI_LIMIT = 2000
 
 
@@ -30,7 +30,7 @@ def verify_uri(uri: str) -> None:
 
 
 def verify_suites(suites: Sequence[str]) -> None:
-    """At least one suite or component, each by its name; `*` is any."""
+    """At least one suite or component, each by its name; `*` stands for any, also within: `*-security`."""
     if not suites:
         raise ValueError("expected at least one name, found none")
     wrong = [suite[:60] for suite in suites if not _SUITE.match(suite)]
