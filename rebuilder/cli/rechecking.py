@@ -10,12 +10,14 @@ from rebuilder.attest.published import read_document
 from rebuilder.compare.rule import rule_by_id
 from rebuilder.compare.sandbox import compare_in_child
 from rebuilder.config import Settings
-from rebuilder.model.codec import parse
+from rebuilder.model.codec import DOCUMENT_LIMIT_BYTES, parse
 from rebuilder.model.comparison import ArtifactComparison
 from rebuilder.model.dossier import Dossier
 from rebuilder.origins.debian.recheck import reauthenticate
 from rebuilder.publish import pages, scan
+from rebuilder.publish.render import PENDING
 from rebuilder.publish.summary import summarize
+from rebuilder.world.files import read
 
 
 def helpers_for(directory: Path, settings: Settings) -> Helpers:
@@ -63,10 +65,24 @@ def _rendered(root: Path, directory: Path) -> Mapping[str, bytes]:
     """Render the pages of one result again from its documents, by their path within it."""
     path = PurePosixPath(directory.resolve().relative_to(root).as_posix())
     result = scan.load(root, path)
-    results, _ = scan.load_package(root, PurePosixPath(*path.parts[:2]))
-    group = path.parent
-    newest = [each for each in summarize(results) if PurePosixPath(each.path).parent == group][-1]
-    found = {"index.html": pages.result_page(root, result, newest)}
+    found = {"index.html": _page(root, result)}
     for page, data in pages.report_pages(root, result):
         found[page.relative_to(path).as_posix()] = data
     return found
+
+
+def _page(root: Path, result: scan.Result) -> bytes:
+    """Render a result's page, which names the newest result beside it.
+
+    Where a run has not ended publishing, or was killed, that page may still be the one from before the newest: then it
+    is one of those that the documents gave earlier, byte for byte, or it is none of them.
+    """
+    results, _ = scan.load_package(root, PurePosixPath(*result.path.parts[:2]))
+    beside = [each for each in summarize(results) if PurePosixPath(each.path).parent == result.path.parent]
+    current = pages.result_page(root, result, beside[-1])
+    there = root / result.path / "index.html"
+    if not (root / PENDING).exists() or not there.is_file():
+        return current
+    shown = read(there, limit_bytes=DOCUMENT_LIMIT_BYTES)
+    earlier = (pages.result_page(root, result, each) for each in beside)
+    return next((page for page in earlier if page == shown), current)

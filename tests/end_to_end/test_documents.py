@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -212,3 +213,50 @@ def test_the_index_lists_every_result(regular: Person, verified: Callable[[str],
     assert json.loads((result.parent / "latest.json").read_bytes())
     badge = json.loads((result.parents[2] / "badge.json").read_bytes())
     assert "different" in badge["message"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Twice:
+    """A package that was verified a second time."""
+
+    first: Path
+    """The first result."""
+    page: bytes
+    """Its page, as it was before there was a second."""
+    said: Said
+    """What the second run said, as a person reads it."""
+
+
+@pytest.fixture(scope="module")
+def twice(regular: Person, verified: Callable[[str], Said]) -> Twice:
+    """Verify a package once more."""
+    first = verified("rebuilt").result
+    page = (first / "index.html").read_bytes()
+    return Twice(first=first, page=page, said=regular.run("verify", "deb:trixie/rebuilt"))
+
+
+def test_a_second_run_is_a_second_result(twice: Twice) -> None:
+    """Shown as a table: verdict, file and page. The same plan, a later ordinal; the pointer names the newer."""
+    assert twice.said.code == 0
+    assert "reproduced" in twice.said.out
+    assert "index.html" in twice.said.out
+    assert "build" in twice.said.err
+    (second,) = [path for path in twice.first.parent.iterdir() if path.is_dir() and path != twice.first]
+    plan, _, ordinal = second.name.rpartition("-")
+    assert twice.first.name == f"{plan}-0"
+    assert int(ordinal) > 0
+    assert second.name in (twice.first.parent / "latest.json").read_text()
+
+
+def test_a_page_from_before_a_killed_run_is_no_forgery(twice: Twice, regular: Person, tmp_path: Path) -> None:
+    """While `.pending` says that pages lag behind, the page of an earlier state holds; any other page never does."""
+    assert (twice.first / "index.html").read_bytes() != twice.page
+    copy = tmp_path / "results"
+    shutil.copytree(regular.results, copy)
+    result, key = copy / twice.first.relative_to(regular.results), regular.key()
+    (result / "index.html").write_bytes(twice.page)
+    assert regular.run("check", result, "--key", key).code == 3
+    (copy / ".pending").touch()
+    assert regular.run("check", result, "--key", key).code == 0
+    (result / "index.html").write_bytes(twice.page.replace(b"reproduced", b"Reproduced"))
+    assert regular.run("check", result, "--key", key).code == 3

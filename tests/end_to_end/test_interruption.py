@@ -74,7 +74,8 @@ def test_an_interrupted_build_leaves_nothing(
 @pytest.mark.slow
 def test_an_interrupt_at_any_time_leaves_all_or_nothing(person: Person, engine: docker.DockerClient) -> None:
     """From the first moment to the last: 130, or 0 where it came too late; a result is there whole, or not at all."""
-    delay_s, codes = 0.6, []
+    delay_s = 0.6
+    codes: list[int] = []
     while not codes or (codes[-1] == 130 and delay_s < _PATIENCE_S):
         with person.start("verify", "--quiet", "deb:trixie/rebuilt") as process:
             with suppress(subprocess.TimeoutExpired):
@@ -90,6 +91,28 @@ def test_an_interrupt_at_any_time_leaves_all_or_nothing(person: Person, engine: 
         delay_s += 0.4
     assert codes[0] == 130
     assert codes[-1] == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_a_run_that_ends_while_it_publishes_leaves_all_or_nothing(person: Person, number: signal.Signals) -> None:
+    """Killed at moments of signing and publishing: each result that is there is whole, and the next run completes."""
+    for step in range(8):
+        with person.start("verify", "deb:trixie/rebuilt") as process:
+            assert process.stderr is not None
+            for line in process.stderr:
+                if "signing and publishing" in line:
+                    break
+            time.sleep(step * 0.25)
+            process.send_signal(number)
+            process.communicate(timeout=_PATIENCE_S)
+        for directory in {path.parent for path in person.results.rglob("dossier.json")}:
+            assert person.check(directory).code == 0, f"{number.name} after {step} steps"
+    said = person.verify("deb:trixie/rebuilt")
+    said.concludes("reproduced", 0)
+    assert person.check(said.result).code == 0
+    assert said.result.name in (said.result.parent / "latest.json").read_text()
+    assert person.run("sweep").code == 0
 
 
 def test_a_sweep_removes_what_a_killed_run_left(person: Person, engine: docker.DockerClient) -> None:

@@ -72,21 +72,6 @@ def test_several_targets_end_with_the_gravest_code(mirror: Loopback, make_person
     assert person.verify("deb:trixie/gone", "deb:trixie/pair").code == 3
 
 
-def test_a_second_run_is_a_second_result(regular: Person, verified: Callable[[str], Said]) -> None:
-    """Shown as a table: verdict, file and page. The same plan, the next ordinal; the pointer names the newer."""
-    first = verified("rebuilt").result
-    said = regular.run("verify", "deb:trixie/rebuilt")
-    assert said.code == 0
-    assert "reproduced" in said.out
-    assert "index.html" in said.out
-    assert "build" in said.err
-    (second,) = [path for path in first.parent.iterdir() if path.is_dir() and path != first]
-    plan, _, ordinal = second.name.rpartition("-")
-    assert first.name == f"{plan}-0"
-    assert int(ordinal) > 0
-    assert second.name in (first.parent / "latest.json").read_text()
-
-
 @pytest.mark.parametrize(
     ("target", "message"),
     [("deb:trixie/pear", "pear"), ("deb:forky/pair", "forky"), ("deb:trixie/pair=9.9-1", "9.9-1"), ("pair", "pair")],
