@@ -43,7 +43,6 @@ class Collector:
 
     def add(self, difference: Difference) -> None:
         """Take one difference; it gives one finding for each of its causes."""
-        detail, reference, rebuilt = describe(difference)
         causes = causes_of(difference)
         together = [self._rule.removed_by(difference, cause) for cause in causes]
         removed_by = together[0] if all(together) else None
@@ -51,6 +50,7 @@ class Collector:
             self._count(cause, removed_by)
             kept = self._kept.setdefault((cause, removed_by is None), [])
             if len(kept) < _PER_CAUSE:
+                detail, reference, rebuilt = describe(difference)
                 path = shown(difference.path or self._name, _PATH_LIMIT)
                 kept.append(
                     Finding(

@@ -155,7 +155,12 @@ class DebComparison:
 
 
 def _file_names(archive: Archive) -> frozenset[str]:
-    return frozenset(member.name.removeprefix("./") for member in archive.members if member.content is not None)
+    """Names that md5sums may have a line for: hard links have one each."""
+    return frozenset(
+        member.name.removeprefix("./")
+        for member in archive.members
+        if member.content is not None or member.type is MemberType.HARDLINK
+    )
 
 
 def _is_md5sums(member: Member) -> bool:

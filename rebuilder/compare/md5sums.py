@@ -18,6 +18,8 @@ from rebuilder.errors import HostileInput
 from rebuilder.model.cause import Cause, in_reporting_order
 
 _LIMIT_BYTES = 64 * 1024**2
+_STRAY_LINES = 10_000
+"""How many lines more than data.tar has files are looked at one by one."""
 _LINE = re.compile(rb"([0-9a-f]{32})  ([^\n]{1,4096})\Z")
 
 
@@ -35,8 +37,8 @@ def compare_md5sums(
 ) -> None:
     """Compare two md5sums files, knowing which files of data.tar differ, and which are there (`names`) on each side."""
     try:
-        old = _lines(pair.reference.whole(_LIMIT_BYTES))
-        new = _lines(pair.rebuilt.whole(_LIMIT_BYTES))
+        old = _lines(pair.reference.whole(_LIMIT_BYTES), len(names[0]) + _STRAY_LINES)
+        new = _lines(pair.rebuilt.whole(_LIMIT_BYTES), len(names[1]) + _STRAY_LINES)
     except HostileInput as error:
         if changed or not is_same(pair.reference, pair.rebuilt):
             walk.add_bytes(pair, not_opened=str(error))
@@ -96,10 +98,12 @@ def _add_lonely(walk: Walk, path: str, claims: tuple[str | None, str | None], *,
     walk.collector.add(ChecksumStale(path=path, side=side, claimed="nothing", actual=claims[0] or claims[1] or ""))
 
 
-def _lines(data: bytes) -> dict[str, str]:
-    """Names and sums, in order; raise HostileInput for what is not a list of those."""
+def _lines(data: bytes, most: int) -> dict[str, str]:
+    """Names and sums, in order; raise HostileInput for what is not a list of at most so many of those."""
     if data and not data.endswith(b"\n"):
         raise HostileInput("md5sums does not end with a line end")
+    if data.count(b"\n") > most:
+        raise HostileInput(f"md5sums with more than {most} lines, far more than data.tar has files")
     sums: dict[str, str] = {}
     for line in data.split(b"\n")[:-1]:
         match = _LINE.match(line)

@@ -121,6 +121,16 @@ def test_findings_are_bounded_and_counted(against_sample: CompareDebs) -> None:
     assert len(codec.render(found)) < 1024**2
 
 
+def test_attack_sums_of_files_that_do_not_exist(against_sample: CompareDebs) -> None:
+    """An md5sums with far more lines than there are files is one finding, not one for each line."""
+    lines = [b"".join(b"%032x  f%d\n" % (salt, number) for number in range(20_000)) for salt in (1, 2)]
+    debs = [replace(sample(), stale_md5sums=content) for content in lines]
+    found = against_sample(debs[1], reference=debs[0])
+    assert (found.verdict, found.causes) == (Verdict.DIFFERENT, (Cause.PAYLOAD_CHANGED,))
+    assert len(found.findings) == 1
+    assert "far more than data.tar has files" in found.findings[0].detail
+
+
 def test_a_comparison_can_be_stored(against_sample: CompareDebs) -> None:
     """Whatever bytes names and values have, the noun survives the canonical codec."""
     odd = Entry(name="./usr/\udcff\n\x1b[31m/\u202e", content=b"x")
