@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from rebuilder.cli import options
-from rebuilder.cli.output import say, say_json
+from rebuilder.cli.output import one_line, say, say_json
+from rebuilder.cli.paths import is_result
 from rebuilder.errors import UnknownTarget
 
 if TYPE_CHECKING:
@@ -59,9 +60,9 @@ def command(result: Path, keys: tuple[Path, ...], pinned: str | None, config: Pa
 
 def _directory(result: Path) -> Path:
     directory = result.parent if result.name in {"index.html", "dossier.json"} else result
-    if not (directory / "dossier.json").is_file():
+    if not is_result(directory):
         raise UnknownTarget(
-            f"{result}: no result: it holds no dossier.json",
+            f"{one_line(str(result))}: no result: it holds no dossier.json",
             hint="name the directory of one run: results/<ecosystem>/<name>/<version>/<architecture>/<run>",
         )
     return directory

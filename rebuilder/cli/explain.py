@@ -12,7 +12,7 @@ import click
 from rebuilder.cli import options
 from rebuilder.cli.answer import artifact_object
 from rebuilder.cli.output import say, say_json
-from rebuilder.errors import UnknownTarget
+from rebuilder.cli.paths import regular_file
 from rebuilder.model.codec import to_plain
 
 if TYPE_CHECKING:
@@ -47,8 +47,7 @@ def command(reference: Path, rebuilt: Path, html: Path | None, config: Path | No
     from rebuilder.cli.words import exit_code  # noqa: PLC0415
 
     for path in (reference, rebuilt):
-        if not path.is_file():
-            raise UnknownTarget(f"{path}: no such file")
+        regular_file(path)
     settings = options.settings_from(config)
     if html is None:
         found = compare_files(reference, rebuilt)

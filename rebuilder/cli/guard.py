@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
@@ -65,7 +66,7 @@ def _run(arguments: Sequence[str]) -> int:  # noqa: PLR0911 - one line a way to 
         complain("this process ran out of memory", "free some, or lower `limits.memory` and `report_memory`")
         return INTERNAL
     except Exception as error:  # noqa: BLE001 - the last resort: a fault of ours is told, not shown
-        return INTERNAL if _lost() else _internal(error)
+        return _fault(error)
     return answer if isinstance(answer, int) and not isinstance(answer, bool) else 0
 
 
@@ -77,6 +78,13 @@ def _usage(error: click.ClickException) -> int:
     command = context.command_path if context is not None else "rebuilder"
     complain(error.format_message(), f"`{command} --help` shows what is possible")
     return 2
+
+
+def _fault(error: Exception) -> int:
+    if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+        complain("a name is longer than a file's may be", "name a file or directory that is here")
+        return 2
+    return INTERNAL if _lost() else _internal(error)
 
 
 def _internal(error: Exception) -> int:

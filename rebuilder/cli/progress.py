@@ -14,7 +14,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from rebuilder.cli.output import printable
+from rebuilder.cli.output import one_line
 from rebuilder.cli.table import speaks_unicode
 from rebuilder.cli.words import short
 from rebuilder.model.quantity import render_duration, render_size
@@ -22,6 +22,7 @@ from rebuilder.progress import Progress, Silent
 
 _REFRESH_PER_S = 8
 _NARROW = 60
+_LINE_LIMIT = 2000
 
 
 class ShownProgress(Progress, Protocol):
@@ -70,14 +71,14 @@ class PlainProgress:
 
     def phase(self, target: str, name: str, detail: str = "") -> None:
         """See Progress."""
-        self._line(f"{target}: {name}{': ' if detail else ''}{detail}")
+        self._line(f"{one_line(target)}: {name}{': ' if detail else ''}{detail}")
 
     def advance(self, target: str, done: int, total: int | None, unit: str) -> None:
         """Say nothing: a log wants no bars."""
 
     def note(self, target: str, message: str) -> None:
         """See Progress."""
-        self._line(f"{target}: note: {message}")
+        self._line(f"{one_line(target)}: note: {message}")
 
     def finish(self, target: str) -> None:
         """Say nothing: the answer follows."""
@@ -85,7 +86,7 @@ class PlainProgress:
     def _line(self, text: str) -> None:
         with self._lock:
             try:
-                self._stream.write(f"{self._now():%H:%M:%S} {printable(text)}\n")
+                self._stream.write(f"{self._now():%H:%M:%S} {one_line(text, _LINE_LIMIT)}\n")
                 self._stream.flush()
             except (OSError, ValueError):
                 pass  # nobody reads it; a listener never raises
@@ -153,11 +154,11 @@ class LiveProgress:
     def note(self, target: str, message: str) -> None:
         """See Progress."""
         with self._lock:
-            named = f"{short(target)}: " if len(self._tracks) > 1 else ""
+            named = f"{one_line(short(target))}: " if len(self._tracks) > 1 else ""
         grid = Table.grid(padding=(0, 1, 0, 0))
         grid.add_column(no_wrap=True, style="yellow")
         grid.add_column(overflow="fold")
-        grid.add_row("  !" if self._plain else "  ⚠", printable(named + message))
+        grid.add_row("  !" if self._plain else "  ⚠", one_line(named + message, _LINE_LIMIT))
         self._console.print(grid)
 
     def finish(self, target: str) -> None:
@@ -180,15 +181,15 @@ class LiveProgress:
         mark = "  + " if self._plain else "  ✓ "
         left = Text.assemble((mark, "green"), track.phase)
         if track.detail:
-            left.append(f"  {printable(track.detail)}", "dim")
+            left.append(f"  {one_line(track.detail)}", "dim")
         return _row(left, render_duration(now - track.phase_started), self._console.width)
 
     def _lines(self, track: _Track, now: float, width: int) -> RenderResult:
         frames = "|/-\\" if self._plain else "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
         frame = frames[int(now * _REFRESH_PER_S) % len(frames)]
-        left = Text.assemble((f"{frame} ", "cyan"), (printable(short(track.target)), "bold"), f"  {track.phase}")
+        left = Text.assemble((f"{frame} ", "cyan"), (one_line(short(track.target)), "bold"), f"  {track.phase}")
         if track.detail and width >= _NARROW:
-            left.append(f"  {printable(track.detail)}", "dim")
+            left.append(f"  {one_line(track.detail)}", "dim")
         yield _row(left, render_duration(now - track.started), width)
         if track.unit:
             yield self._bar(track, width)

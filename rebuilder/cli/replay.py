@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rebuilder.cli import options
-from rebuilder.cli.output import say, say_json
+from rebuilder.cli.output import one_line, say, say_json
+from rebuilder.cli.paths import is_result
 from rebuilder.errors import UnknownTarget
 
 if TYPE_CHECKING:
@@ -41,8 +42,10 @@ def command(result: Path, config: Path | None, *, quiet: bool, as_json: bool) ->
     from rebuilder.stages.replaying import replay  # noqa: PLC0415
 
     directory = result.parent if result.name in {"index.html", "dossier.json", "plan.json"} else result
-    if not (directory / "dossier.json").is_file():
-        raise UnknownTarget(f"{result}: no result: it holds no dossier.json", hint="name the directory of one run")
+    if not is_result(directory):
+        raise UnknownTarget(
+            f"{one_line(str(result))}: no result: it holds no dossier.json", hint="name the directory of one run"
+        )
     settings = options.settings_from(config)
     with progress.for_stderr(sys.stderr, quiet=quiet) as shown:
         replayed = replay(directory, world.open_world(settings, shown))

@@ -7,6 +7,8 @@ from pathlib import Path
 import click
 
 from rebuilder.cli import options
+from rebuilder.cli.output import one_line
+from rebuilder.cli.paths import is_result
 from rebuilder.errors import UnknownTarget
 
 
@@ -32,10 +34,12 @@ def command(what: str | None, form: str, results: Path | None, config: Path | No
 
     settings = options.settings_from(config, results=results)
     form = "json" if as_json else form
-    if what is not None and (Path(what) / "dossier.json").is_file():
+    if what is not None and is_result(Path(what)):
         reporting.print_one(Path(what), form)
         return
     summaries, unreadable = reporting.collect(settings.results, what)
     if what is not None and not summaries:
-        raise UnknownTarget(f"{settings.results}: no result of {what}", hint="`rebuilder report` lists what there is")
+        raise UnknownTarget(
+            f"{settings.results}: no result of {one_line(what)}", hint="`rebuilder report` lists what there is"
+        )
     reporting.print_list(summaries, unreadable, form)

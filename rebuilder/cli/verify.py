@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 import click
 
 from rebuilder.cli import options
-from rebuilder.cli.output import complain, say_json
+from rebuilder.cli.output import complain, one_line, say_json
+from rebuilder.cli.paths import regular_file
 from rebuilder.cli.words import gravest
 from rebuilder.config import Settings
-from rebuilder.errors import UnknownTarget, UsageError
+from rebuilder.errors import UsageError
 
 if TYPE_CHECKING:
     from rebuilder.cli.progress import ShownProgress
@@ -116,7 +117,7 @@ def _print(result: TargetResult, *, as_json: bool) -> None:
         sys.stdout.flush()
         return
     if result.error is not None and not result.dossiers:
-        complain(f"{result.target}: {result.error}", result.error.hint)
+        complain(f"{one_line(result.target)}: {result.error}", result.error.hint)
         return
     from rebuilder.cli.table import console_for, print_result  # noqa: PLC0415 - as above
 
@@ -150,9 +151,7 @@ def _local_artifact(target: str) -> Path | None:
 
 
 def _file(path: Path) -> Path:
-    if not path.is_file():
-        raise UnknownTarget(f"{path}: no such file", hint="name a file that is here, or a package: deb:trixie/cjson")
-    return path
+    return regular_file(path, "name a file that is here, or a package: deb:trixie/cjson")
 
 
 def _with_suite(target: str, suite: str | None) -> str:
@@ -163,7 +162,9 @@ def _with_suite(target: str, suite: str | None) -> str:
         return f"deb:{suite}/"
     name = target.removeprefix("deb:")
     if "/" in name or target.startswith("pkg:"):
-        raise UsageError(f"{target} names its suite itself, and --suite names {suite}", hint="leave one of them out")
+        raise UsageError(
+            f"{one_line(target)} names its suite itself, and --suite names {suite}", hint="leave one of them out"
+        )
     return f"deb:{suite}/{name}"
 
 
@@ -172,6 +173,7 @@ def _factors(text: str | None) -> tuple[str, ...]:
     unknown = [factor for factor in factors if factor not in FACTORS]
     if unknown or (text is not None and not factors):
         raise UsageError(
-            f"expected factors among {', '.join(FACTORS)}, found {text!r}", hint="--vary clock,path,locale"
+            f"expected factors among {', '.join(FACTORS)}, found {one_line(text or '')!r}",
+            hint="--vary clock,path,locale",
         )
     return factors

@@ -85,5 +85,5 @@ def test_other_files_are_compared_by_bytes(cli: Cli, tmp_path: Path) -> None:
 
 def test_a_file_that_is_not_there_is_usage(cli: Cli, tmp_path: Path) -> None:
     """Named, with exit code 2."""
-    code, _, err = cli("explain", tmp_path, "absent")
+    code, _, err = cli("explain", "absent", tmp_path)
     assert (code, "no such file" in err) == (2, True)

@@ -120,3 +120,14 @@ def test_a_listener_never_raises() -> None:
     stream = io.StringIO()
     stream.close()
     PlainProgress(stream).phase("t", "build")
+
+
+def test_a_name_beyond_every_bound_stays_on_one_line() -> None:
+    """A newline in a name forges no line of a log, and 100,000 characters are cut, both ends kept."""
+    stream = io.StringIO()
+    progress = PlainProgress(stream)
+    progress.phase("deb:trixie/a\n00:00:00 forged" + "y" * 100_000 + "end", "fetch", "z" * 100_000)
+    (line,) = stream.getvalue().splitlines()
+    assert len(line) < 2100
+    assert "a\\n00:00:00 forged" in line
+    assert "end: fetch: zzz" in line

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -271,3 +272,39 @@ def test_hostile_names_cannot_drive_the_terminal(cli: Cli, pipeline: FakePipelin
     _, out, err = cli("verify", "deb:trixie/demo")
     assert "\x1b" not in out + err
     assert "\\x1b]0;owned" in err
+
+
+def _fifo(path: Path) -> str:
+    os.mkfifo(path)
+    return str(path)
+
+
+def test_what_is_no_regular_file_is_no_artifact(cli: Cli, pipeline: FakePipeline, tmp_path: Path) -> None:
+    """A directory, a FIFO and a device are there, and are said to be something else; nothing waits for them."""
+    directory = tmp_path / "a.deb"
+    directory.mkdir()
+    for name in (str(directory), _fifo(tmp_path / "b.deb"), "/dev/zero"):
+        for arguments in (["verify", name], ["explain", name, name], ["verify", "deb:trixie/a", "--provenance", name]):
+            code, out, err = cli(*arguments)
+            assert (code, out, f"{name}: not a regular file" in err) == (2, "", True), arguments
+    assert pipeline.requests == []
+
+
+def test_a_name_beyond_every_bound_is_told_in_brief(cli: Cli, pipeline: FakePipeline) -> None:
+    """A target or path of 100,000 characters with newlines: no defect, and no more than a few lines."""
+    long = "x\nerror: forged " * 6000
+    pipeline.answer(f"deb:trixie/{long}", _failed(UnknownTarget(f"no such package: {long}"), f"deb:trixie/{long}"))
+    for arguments, expected in (
+        (["verify", f"deb:trixie/{long}"], 2),
+        (["verify", f"./{long}.deb"], 2),
+        (["explain", f"./{long}.deb", f"./{long}.deb"], 2),
+        (["check", f"./{long}"], 2),
+        (["replay", f"./{long}"], 2),
+        (["sign", f"./{long}"], 2),
+        (["keys", "pin", "somebody", f"./{long}"], 4),
+        (["report", long], 4),
+    ):
+        code, out, err = cli(*arguments)
+        assert (code, out, "internal error" in err) == (expected, "", False), arguments[0]
+        assert len(err) < 6000
+        assert not any(line.startswith("error: forged") for line in err.splitlines())

@@ -1,0 +1,30 @@
+"""Paths that a person named: one answer for each thing that can be wrong with them."""
+
+from __future__ import annotations
+
+import errno
+import stat
+from pathlib import Path
+
+from rebuilder.cli.output import one_line
+from rebuilder.errors import UnknownTarget
+
+
+def regular_file(path: Path, hint: str | None = None) -> Path:
+    """Return the path of a regular file; raise UnknownTarget for what is absent, unreadable, or something else."""
+    try:
+        mode = path.stat().st_mode
+    except OSError as error:
+        why = "no such file" if error.errno in {errno.ENOENT, errno.ENOTDIR} else error.strerror
+        raise UnknownTarget(f"{one_line(str(path))}: {why}", hint=hint) from error
+    if not stat.S_ISREG(mode):
+        raise UnknownTarget(f"{one_line(str(path))}: not a regular file", hint=hint)
+    return path
+
+
+def is_result(directory: Path) -> bool:
+    """Tell whether a directory holds a result; a name that can be none of a directory's is no fault."""
+    try:
+        return (directory / "dossier.json").is_file()
+    except OSError:
+        return False
