@@ -302,7 +302,7 @@ def test_a_name_beyond_every_bound_is_told_in_brief(cli: Cli, pipeline: FakePipe
         (["replay", f"./{long}"], 2),
         (["sign", f"./{long}"], 2),
         (["keys", "pin", "somebody", f"./{long}"], 4),
-        (["report", long], 4),
+        (["report", long], 2),
     ):
         code, out, err = cli(*arguments)
         assert (code, out, "internal error" in err) == (expected, "", False), arguments[0]
