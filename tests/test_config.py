@@ -167,7 +167,7 @@ def test_an_address_that_is_none_is_refused(uri: str, tmp_path: Path) -> None:
     "uri", ["http://127.0.0.1:80/debian", "https://archive.test", "file:///srv/debian", "http://[::1]/"]
 )
 def test_an_address_is_taken(uri: str, tmp_path: Path) -> None:
-    """The three schemes that are fetched from, and `*` for any suite."""
+    """The three schemes that are fetched from, and patterns of suites."""
     text = f'[[debian.archives]]\nlabel = "our archive"\nsuites = ["*", "*-security", "trixie/updates"]\nuri = "{uri}"'
     assert load_settings(_file(tmp_path, text), environment={}).debian.archives[0].uri == uri
 
