@@ -66,6 +66,7 @@ class Setting:
     """Average load of the machine in the minute before the first measurement."""
 
 
+_BUSY = " **The machine was busy with other work: single times, and whether goals hold, say little. Measure again.**"
 _ACTS = (
     "Seconds of the median run. The script's `resolve` is `apt-get update`, its `authenticate` is `apt-get source`, "
     "its `install` is `apt-get build-dep` with the downloads. Our warm run builds in the environment that the cold "
@@ -96,10 +97,13 @@ def render(findings: Findings, setting: Setting) -> str:
 
 
 def _introduction(setting: Setting) -> str:
+    """Say when, where and how; a load that leaves no processor free is a reason to measure again."""
+    doubt = _BUSY if setting.load > setting.processors else ""
     return (
         f"`{setting.command}` on {setting.day:%Y-%m-%d}: {setting.processors} processors, {setting.architecture}, "
         f"Linux {setting.kernel}, {setting.engine}; load {setting.load:.1f} when it began. Seconds of wall time. Both "
         "sides of a row were measured in this run, in turn: compare ratios, not seconds, with another machine's."
+        f"{doubt}"
     )
 
 

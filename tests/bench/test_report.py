@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from bench.phases import Phase
@@ -59,6 +60,12 @@ def test_the_circumstances_are_on_the_page() -> None:
     """Command, date, processors and load: without them a figure says nothing."""
     page = render(Findings(), SETTING)
     assert "`make bench` on 2026-11-24: 2 processors, x86_64, Linux 6.1.0, docker 20.10; load 0.2" in page
+
+
+def test_a_busy_machine_is_said() -> None:
+    """Figures of a machine without a free processor are marked, those of a quiet one are not."""
+    assert "Measure again" in render(Findings(), replace(SETTING, load=2.5))
+    assert "Measure again" not in render(Findings(), SETTING)
 
 
 def test_phases_are_a_table_with_one_column_a_run() -> None:
