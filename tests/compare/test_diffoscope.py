@@ -56,7 +56,7 @@ def test_three_reports(pair: tuple[Path, Path], scratch: Path) -> None:
 @pytest.mark.parametrize(
     ("bounds", "note"),
     [
-        (ReportBounds(timeout_s=0.3), "did not end within"),
+        (ReportBounds(timeout_s=0.05), "did not end within"),
         (ReportBounds(memory_bytes=40 * 1024**2), "diffoscope (ended with status|was ended by signal)"),
         (ReportBounds(text_bytes=200), "text report is longer than 200 bytes and was cut"),
         (ReportBounds(json_bytes=20), "json report is longer than 20 bytes"),
