@@ -18,12 +18,11 @@ from typing import Protocol
 from rebuilder.build import locks
 from rebuilder.build.bases import Bases
 from rebuilder.build.container import Engine
-from rebuilder.errors import EngineFailure, HostileInput, StorageFailure
+from rebuilder.errors import EngineFailure
 from rebuilder.model import codec
 from rebuilder.model.digest import Digest
+from rebuilder.store.kept import load_kept
 from rebuilder.world import files
-
-_RECORD_LIMIT_BYTES = 4 * 1024**2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,10 +178,7 @@ class PreparedIndex:
         return self._root / f"{key.hex}.json"
 
     def _read(self, path: Path) -> PreparedRecord | None:
-        try:
-            return codec.parse(files.read(path, limit_bytes=_RECORD_LIMIT_BYTES), PreparedRecord)
-        except (StorageFailure, HostileInput):
-            return None
+        return load_kept(path, PreparedRecord)
 
     def _touch(self, record: PreparedRecord) -> None:
         with suppress(OSError):
