@@ -27,7 +27,7 @@ class Images:
     """The base images of this machine, by what a person calls them."""
 
     def __init__(self, settings: Settings, progress: Progress) -> None:
-        blobs = LocalBlobs(settings.cache / "blobs")
+        blobs = LocalBlobs(settings.blobs_dir)
         self._origin = DebianOrigin(settings, HttpFetcher(), blobs, progress)
 
     def find(self, what: str) -> ImageLock:

@@ -60,15 +60,15 @@ class _Answer:
 
 
 def build_dependencies(
-    engine: Engine, image: Digest, indices: Sequence[IndexFile], wish: Wish, *, cache: Path
+    engine: Engine, image: Digest, indices: Sequence[IndexFile], wish: Wish, *, answers: Path
 ) -> tuple[Package, ...]:
     """Return the packages to add to the base image, verified, sorted by name.
 
-    apt's choice is kept under `cache` and used again for the same image, indices and .dsc; the digests are looked up
+    apt's choice is kept under `answers` and used again for the same image, indices and .dsc; the digests are looked up
     each time. Raise DependencyUnavailable with apt's words when the build-dependencies cannot be satisfied from the
     indices, or not without removing packages of the base image.
     """
-    kept = cache / "dependencies" / f"{_key(image, indices, wish).hex}.json"
+    kept = answers / f"{_key(image, indices, wish).hex}.json"
     answer = load_kept(kept, _Answer)
     if answer is None:
         answer = _Answer(choices=_ask(engine, image, indices, wish))

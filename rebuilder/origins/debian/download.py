@@ -43,7 +43,7 @@ class Downloader:
         self._settings = settings
         self._fetcher = fetcher
         self._blobs = blobs
-        self._incoming = settings.cache / "incoming"
+        self._incoming = settings.incoming_dir
         self._lock = Lock()
         self._notes: list[str] = []
 

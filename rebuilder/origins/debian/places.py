@@ -90,7 +90,7 @@ class Surveyor:
             kind=Kind.of(part.artifacts[0].architecture),
             architecture=view.architecture,
         )
-        packages = build_dependencies(engine, image, view.packages_files(), wish, cache=self.settings.cache)
+        packages = build_dependencies(engine, image, view.packages_files(), wish, answers=self.settings.answers_dir)
         place = Place(
             fidelity=Fidelity.INFERRED,
             reason=f"no .buildinfo was given: packages are those of {view.suite} as of {_date(view.date)}",

@@ -185,7 +185,7 @@ class Snapshot:
         policy = replace(
             self._settings.policy, accept_expired=True, accept_rollback=True, unknown_freshness_max_age=_CENTURY
         )
-        state = self._settings.cache / "snapshot" / moment.archive / moment.timestamp
+        state = self._settings.snapshots_dir / moment.archive / moment.timestamp
         return replace(self._settings, policy=policy, state=state)
 
     def _keyrings(self, archive: str) -> tuple[Path, ...]:
