@@ -156,18 +156,16 @@ def test_only_a_subset_on_the_same_base_by_the_same_maker_is_started_from(
     assert found.packages == tuple(_packages("p"))
 
 
-def test_downloads_keep_what_is_in_use(tmp_path: Path) -> None:
-    """The oldest unused file goes; a file in use stays even when everything is cleared."""
+def test_the_download_used_longest_ago_goes_first(tmp_path: Path) -> None:
+    """Down to the budget and no further; everything where everything is cleared."""
     blobs, downloads = LocalBlobs(tmp_path), Downloads(tmp_path)
     old, new = blobs.put(b"o" * 100), blobs.put(b"n" * 100)
     os.utime(blobs.path(old), (1, 1))
     assert (downloads.usage().count, downloads.usage().size_bytes) == (2, 200)
-    with downloads.using([old]):
-        assert clear(downloads).count == 1
-        assert blobs.has(old)
-        assert not blobs.has(new)
-    assert downloads.prune(100).count == 0
-    assert downloads.prune(99).size_bytes == 100
+    assert downloads.prune(200).count == 0
+    assert downloads.prune(199).size_bytes == 100
+    assert (blobs.has(old), blobs.has(new)) == (False, True)
+    assert clear(downloads).count == 1
     assert downloads.usage().count == 0
 
 
