@@ -9,6 +9,9 @@ Procedure of `prepare`, numbered as in the code:
 4. Install the missing packages (`rebuilder.build.installation`).
 5. Hash the tree beside the build, and only then record the environment for others.
 
+An environment without packages is the base image itself: its tree is recorded at its first use and compared at every
+later one.
+
 A fresh environment starts from the base, is removed after its use and never shared: control and quorum rebuilds must
 not see each other's.
 """
@@ -18,8 +21,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 from rebuilder.build import locks
+from rebuilder.build.bases import Bases
 from rebuilder.build.cache import PreparedIndex, PreparedRecord
 from rebuilder.build.container import Engine
 from rebuilder.build.install_script import INSTALLER
@@ -74,16 +79,19 @@ def prepare(
     with ExitStack() as stack:
         stack.enter_context(index.bases.using(environment.image))
         if not environment.packages:
-            yield _bare(stack, engine, environment, fresh=fresh)
+            yield _bare(stack, engine, index.bases, environment, fresh=fresh)
         elif fresh:
             yield _fresh(stack, engine, environment, repository)
         else:
             yield _shared(stack, engine, index, environment, repository)
 
 
-def _bare(stack: ExitStack, engine: Engine, environment: Environment, *, fresh: bool) -> Prepared:
-    watch = stack.enter_context(TreeWatch(engine, environment.image))
-    return Prepared(key=key_of(environment), image=environment.image, cached=False, fresh=fresh, watches=(watch,))
+def _bare(stack: ExitStack, engine: Engine, bases: Bases, environment: Environment, *, fresh: bool) -> Prepared:
+    image = environment.image
+    recorded = bases.tree(image)
+    keep = partial(bases.keep_tree, image) if recorded is None else None
+    watch = stack.enter_context(TreeWatch(engine, image, expected=recorded, then=keep))
+    return Prepared(key=key_of(environment), image=image, cached=False, fresh=fresh, watches=(watch,))
 
 
 def _fresh(stack: ExitStack, engine: Engine, environment: Environment, repository: Repository) -> Prepared:

@@ -77,7 +77,7 @@ class TreeWatch:
     def _compare(self, tree: Digest) -> None:
         if self._expected is not None and tree != self._expected:
             raise EnvironmentUnavailable(
-                f"prepared environment {self._image.short} was altered: expected tree {self._expected}, found {tree}",
+                f"environment {self._image.short} was altered: expected tree {self._expected}, found {tree}",
                 hint="`rebuilder cache clear` forgets it; find out who else reaches this container engine",
             )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import cast
 import pytest
 
 from rebuilder.build.cache import Downloads, PreparedIndex, PreparedRecord, clear
-from rebuilder.build.container import Engine, ImageRecord
+from rebuilder.build.container import Description, Engine, ImageRecord
 from rebuilder.build.locks import exclusive, exclusive_if_free, shared
 from rebuilder.errors import EngineFailure
 from rebuilder.model.digest import Digest
@@ -25,6 +26,11 @@ class FakeEngine:
         self.held: set[Digest] = set()
         self.needed: set[Digest] = set()
         self.bases: set[Digest] = set()
+        self.name = "docker"
+
+    def describe(self) -> Description:
+        """Name it."""
+        return Description(name=self.name, version="1", kernel="6", architecture="amd64")
 
     def image(self, image: Digest) -> ImageRecord | None:
         """Say whether it is here."""
@@ -126,6 +132,33 @@ def test_a_base_goes_after_its_environments_and_not_in_use(
         assert clear(records).count == 0
     assert clear(records).size_bytes == 1000
     assert fake.held == {other}
+
+
+def test_the_tree_of_a_base_is_remembered_as_long_as_the_base(records: PreparedIndex, fake: FakeEngine) -> None:
+    """Of that image only, in this format only, by this kind of engine only; and a spoilt record is none."""
+    fake.held, fake.bases = {_BASE}, {_BASE}
+    tree = Digest.of(b"tree")
+    with records.bases.using(_BASE):
+        assert records.bases.tree(_BASE) is None
+        records.bases.keep_tree(_BASE, tree)
+    assert records.bases.tree(_BASE) == tree
+    assert records.bases.tree(Digest.of(b"other")) is None
+    fake.name = "podman"
+    assert records.bases.tree(_BASE) is None
+    fake.name = "docker"
+    assert clear(records).count == 1
+    assert records.bases.tree(_BASE) is None
+
+
+@pytest.mark.parametrize("spoil", [lambda data: data[:-10], lambda data: data.replace(b"tree/", b"tree/0")])
+def test_a_spoilt_tree_of_a_base_is_none(
+    spoil: Callable[[bytes], bytes], records: PreparedIndex, tmp_path: Path
+) -> None:
+    """Half a record, or one in another format, is not compared with."""
+    records.bases.keep_tree(_BASE, Digest.of(b"tree"))
+    (path,) = (tmp_path / "prepared" / "bases").glob("*.json")
+    path.write_bytes(spoil(path.read_bytes()))
+    assert records.bases.tree(_BASE) is None
 
 
 def test_a_spoilt_record_is_no_record(records: PreparedIndex, fake: FakeEngine) -> None:
