@@ -10,12 +10,11 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 from rebuilder.build import images
 from rebuilder.build.container import Engine
 from rebuilder.config import Settings
-from rebuilder.errors import EnvironmentUnavailable, HostileInput, StorageFailure
+from rebuilder.errors import EnvironmentUnavailable
 from rebuilder.model import codec
 from rebuilder.model.digest import Digest
 from rebuilder.model.plan import ImageLock
@@ -26,11 +25,8 @@ from rebuilder.origins.debian.supply import Supply
 from rebuilder.origins.debian.view import SuiteView
 from rebuilder.progress import Progress
 from rebuilder.store.blobs import BlobStore
+from rebuilder.store.kept import load_kept
 from rebuilder.world import files
-
-Kind = TypeVar("Kind")
-
-_LIMIT_BYTES = 8 * 1024**2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +57,7 @@ class BaseImages:
     """The base images that this machine has made, and how to make more."""
 
     def __init__(self, settings: Settings, supply: Supply, blobs: BlobStore, progress: Progress) -> None:
-        self._root = settings.cache / "images"
+        self._root = settings.images_dir
         self._supply = supply
         self._blobs = blobs
         self._progress = progress
@@ -69,7 +65,7 @@ class BaseImages:
     def lock(self, view: SuiteView, *, versions: Mapping[str, str] | None = None, target: str = "") -> ImageLock:
         """Compute which packages a suite's base image is made of now, or find it computed from the same indices."""
         kept = self._root / "locked" / f"{_inputs_key(view, versions or {}).hex}.json"
-        found = _load(kept, ImageLock)
+        found = load_kept(kept, ImageLock)
         if found is not None:
             return found
         self._progress.phase(target or view.suite, "lock", f"packages of the base image of {view.suite}")
@@ -87,7 +83,7 @@ class BaseImages:
 
     def locks(self) -> tuple[ImageLock, ...]:
         """Every lock that is remembered."""
-        found = (_load(path, ImageLock) for path in sorted((self._root / "locks").glob("*.json")))
+        found = (load_kept(path, ImageLock) for path in sorted((self._root / "locks").glob("*.json")))
         return tuple(lock for lock in found if lock is not None)
 
     def ensure(self, lock: ImageLock, engine: Engine, *, target: str = "") -> Digest:
@@ -95,7 +91,7 @@ class BaseImages:
         digest = self.keep(lock)
         record = self._root / "made" / f"{digest.hex}.json"
         with files.locked(self._root / f"{digest.hex}.lock"):
-            made = _load(record, Made)
+            made = load_kept(record, Made)
             if made is not None and engine.image(made.image) is not None:
                 return made.image
             made = self._make(lock, digest, engine, expected=made, target=target or lock.suite)
@@ -111,7 +107,7 @@ class BaseImages:
 
     def made(self) -> tuple[Made, ...]:
         """Every image that was made here and is remembered, whether or not the engine still holds it."""
-        found = (_load(path, Made) for path in sorted((self._root / "made").glob("*.json")))
+        found = (load_kept(path, Made) for path in sorted((self._root / "made").glob("*.json")))
         return tuple(made for made in found if made is not None)
 
     def has_made(self, lock: ImageLock) -> bool:
@@ -155,13 +151,3 @@ def _inputs_key(view: SuiteView, versions: Mapping[str, str]) -> Digest:
     return Digest.of(
         codec.render(["image-lock/1", view.suite, view.architecture, indices, recipe, installer(), dict(versions)])
     )
-
-
-def _load(path: Path, kind: type[Kind]) -> Kind | None:
-    """Read a kept value; a damaged one is made again."""
-    if not path.is_file():
-        return None
-    try:
-        return codec.parse(files.read(path, limit_bytes=_LIMIT_BYTES), kind)
-    except (HostileInput, StorageFailure):
-        return None
