@@ -7,7 +7,7 @@ Procedure of `Runner.run`, numbered as in the code:
 3. Run `sh -c <script>` without network, capabilities and writable root, with an empty environment but the plan's.
 4. Watch it: wall clock, length of the log, bytes written, the engine's disk; what goes over is killed.
 5. Judge how it ended (`rebuilder.build.ending`). That the build failed, hung or grew too big is an outcome; that the
-   engine died is EngineFailure.
+   engine died is EngineFailure. What it wrote is measured once more, for it may have ended between two looks.
 6. Take the outputs, bounded; none is a failure, and so are links, devices and directories among them.
 7. Wait for the environment's tree digest: a run in an altered environment does not count.
 """
@@ -26,7 +26,7 @@ from rebuilder.build import ending, machine
 from rebuilder.build.capture import LogCapture
 from rebuilder.build.container import Container, Engine, Mount, Spec, State, Tmpfs
 from rebuilder.build.ending import Ending
-from rebuilder.build.gauge import Gauge
+from rebuilder.build.gauge import Gauge, excess_left
 from rebuilder.build.once import INPUT
 from rebuilder.build.outputs import OUTPUT, collect
 from rebuilder.build.prepare import Prepared
@@ -128,7 +128,7 @@ class Runner:
             log.close(_DRAIN_S)
             end = killed or ending.judge(state, log.tail(), plan.limits)  # 5
             if end.outcome is Outcome.SUCCEEDED:
-                end = self._outputs(container, scratch, plan)  # 6
+                end = self._grown(spec, plan) or self._outputs(container, scratch, plan)  # 5, 6
         return end
 
     def _fill(self, spec: Spec, contents: Mapping[str, Entry], build_path: str) -> None:
@@ -148,6 +148,12 @@ class Runner:
             container.put("/", pack(above, directory_owner=USER_ID))
             container.put(str(top), pack({".": None, **below}, directory_owner=USER_ID))
             container.put(OUTPUT, pack({".": None}, directory_owner=USER_ID))
+
+    def _grown(self, spec: Spec, plan: Plan) -> Ending | None:
+        """Judge what a build that ended by itself left behind, before anything of it is read."""
+        left = tuple(mount for mount in spec.mounts if mount.path != INPUT)
+        excess = excess_left(self.engine, spec.image, left, limit_bytes=plan.limits.output_bytes)
+        return None if excess is None else ending.too_big(excess)
 
     def _outputs(self, container: Container, scratch: Path, plan: Plan) -> Ending:
         try:
