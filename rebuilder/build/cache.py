@@ -150,19 +150,23 @@ class PreparedIndex:
 
     def _kept(self) -> list[_Kept]:
         """Environments and bases, used longest ago first; a base is used whenever an environment of it is."""
-        environments = [
-            _Kept(
-                last_use=_last_use(self._path(record.key)),
-                size_bytes=record.size_bytes,
-                remove=partial(self._remove, record),
+        environments = []
+        used: dict[Digest, float] = {}
+        for record in self.records():
+            last_use = _last_use(self._path(record.key))
+            used[record.base] = max(last_use, used.get(record.base, 0.0))
+            environments.append(
+                _Kept(last_use=last_use, size_bytes=record.size_bytes, remove=partial(self._remove, record))
             )
-            for record in self.records()
-        ]
         bases = [
-            _Kept(last_use=last_use, size_bytes=base.size_bytes, remove=partial(self.bases.remove, base.image))
+            _Kept(
+                last_use=max(last_use, used.get(base.image, 0.0)),
+                size_bytes=base.size_bytes,
+                remove=partial(self.bases.remove, base.image),
+            )
             for last_use, base in self.bases.kept()
         ]
-        return sorted([*environments, *bases], key=lambda one: one.last_use)
+        return sorted([*environments, *bases], key=lambda one: one.last_use)  # stable: a base after its environments
 
     def _remove(self, record: PreparedRecord) -> bool:
         with locks.exclusive_if_free(self.use_lock(record.key)) as free:

@@ -27,6 +27,8 @@ class FakeEngine:
         self.needed: set[Digest] = set()
         self.bases: set[Digest] = set()
         self.name = "docker"
+        self.release: Digest | None = None
+        """Needed only until any image has been removed."""
 
     def describe(self) -> Description:
         """Name it."""
@@ -49,6 +51,7 @@ class FakeEngine:
         if image in self.needed:
             raise EngineFailure("image has dependent child images")
         self.held.discard(image)
+        self.needed -= {self.release}
 
 
 @pytest.fixture
@@ -132,6 +135,16 @@ def test_a_base_goes_after_its_environments_and_not_in_use(
         assert clear(records).count == 0
     assert clear(records).size_bytes == 1000
     assert fake.held == {other}
+
+
+def test_clearing_takes_a_base_with_its_environments(records: PreparedIndex, fake: FakeEngine) -> None:
+    """A run notes the use of the base first, then that of the environment, which must go first all the same."""
+    fake.held, fake.bases, fake.needed = {_BASE}, {_BASE}, {_BASE}
+    with records.bases.using(_BASE):
+        _keep(records, fake, "a", age_s=-10)
+    fake.release = _BASE
+    assert clear(records).count == 2
+    assert fake.held == set()
 
 
 def test_the_tree_of_a_base_is_remembered_as_long_as_the_base(records: PreparedIndex, fake: FakeEngine) -> None:
