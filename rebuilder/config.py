@@ -48,6 +48,8 @@ class DebianSettings:
     """Base address of a snapshot archive, for versions that the mirrors no longer carry."""
     buildinfo_pool: str | None = field(metadata=table.checked(place.verify_uri), default=None)
     """Base address of a .buildinfo pool, or None."""
+    images: tuple[tuple[str, str], ...] = field(metadata=table.checked(place.verify_images), default=())
+    """Suites whose base image is pulled instead of bootstrapped, each with its image as `NAME@sha256:…`."""
     archive_keyring: Path = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
     developer_keyrings: tuple[Path, ...] = (
         Path("/usr/share/keyrings/debian-keyring.gpg"),

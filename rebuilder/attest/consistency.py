@@ -63,6 +63,10 @@ def _plan(dossier: Dossier) -> None:
             Digest.of(render(dossier.lock)) == plan.environment.lock,
             "the image lock is not the one that the plan names",
         )
+        _require(
+            dossier.lock.pulled is None or dossier.lock.pulled.image == plan.environment.image,
+            "the image lock is of a pulled image that is not the one that the plan names",
+        )
 
 
 def _trust(dossier: Dossier) -> None:

@@ -65,6 +65,8 @@ def not_checked(dossier: Dossier, comparison: ArtifactComparison) -> list[str]:
     notes = ["whether an independent builder obtains the same bytes"]
     if dossier.plan is not None and dossier.plan.environment.fidelity is Fidelity.INFERRED:
         notes.append("whether the published artifact was built in this environment: it is inferred")
+    if dossier.lock is not None and dossier.lock.pulled is not None:
+        notes.append("whether the files of the base image are those of its packages: it was pulled, not bootstrapped")
     for piece in _evidence(dossier, comparison):
         notes += [f"{piece.scheme}, {piece.subject}: {note}" for note in piece.not_checked]
     if comparison.findings_omitted:
@@ -131,7 +133,7 @@ def _authentication(dossier: Dossier, comparison: ArtifactComparison, context: C
 def _environment(dossier: Dossier) -> dict[str, Any] | None:
     if dossier.plan is None:
         return None
-    environment = dossier.plan.environment
+    environment, lock = dossier.plan.environment, dossier.lock
     return {
         "fidelity": str(environment.fidelity),
         "reason": environment.reason,
@@ -140,6 +142,7 @@ def _environment(dossier: Dossier) -> dict[str, Any] | None:
         "lock": digest_set(environment.lock),
         "packages": digest_set(Digest.of(render(environment.packages))),
         "packageCount": len(environment.packages),
+        **({"pulled": lock.pulled.reference} if lock is not None and lock.pulled is not None else {}),
     }
 
 

@@ -36,6 +36,7 @@ from rebuilder.build.engine_errors import engine_errors, knock, raise_for_status
 from rebuilder.build.owner import Owner
 from rebuilder.errors import EngineFailure, EnvironmentUnavailable, ResourceExhausted
 from rebuilder.model.digest import Digest
+from rebuilder.model.place import verify_image
 
 _ANSWER_S = 600
 """How long one answer may take: a commit or a load of a big image is one answer."""
@@ -122,12 +123,14 @@ class DockerEngine:
 
     def pull(self, reference: str) -> Digest:
         """See Engine.pull."""
-        name, separator, digest = reference.rpartition("@")
-        if not separator or not name:
-            raise EnvironmentUnavailable(f"image {reference!r} is not pinned", hint="name it as `name@sha256:…`")
+        try:
+            verify_image(reference)
+        except ValueError as error:
+            raise EnvironmentUnavailable(f"image {reference[:160]!r} is not pinned", hint=str(error)) from error
+        name, _, digest = reference.rpartition("@")
         with engine_errors(f"pulling {reference}"):
             raise_reported(self._api.pull(name, tag=digest, stream=True, decode=True))
-            return Digest.parse(self._api.inspect_image(reference)["Id"])
+            return Digest.parse(_prefixed(self._api.inspect_image(reference)["Id"]))
 
     def image(self, image: Digest) -> ImageRecord | None:
         """See Engine.image."""

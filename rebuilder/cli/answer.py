@@ -13,7 +13,7 @@ from rebuilder.model.comparison import ArtifactComparison
 from rebuilder.model.digest import Digest
 from rebuilder.model.dossier import Dossier
 from rebuilder.model.evidence import Evidence
-from rebuilder.model.plan import Fidelity, Plan
+from rebuilder.model.plan import Fidelity, ImageLock, Plan
 from rebuilder.model.release import Artifact, FileReference, Release
 from rebuilder.model.trust import Trust
 from rebuilder.model.verdict import Verdict, worst
@@ -90,7 +90,7 @@ def to_object(result: Answer) -> dict[str, Any]:
         "verdict": verdict_of(result),
         "causes": list(result.causes),
         "artifacts": _artifacts(result),
-        "environment": _environment([dossier.plan for dossier in result.dossiers if dossier.plan is not None]),
+        "environment": _environment(result.dossiers),
         "evidence": [to_plain(each) for each in evidence_of(result)],
         "documents": [str(path) for path in result.documents],
         "trust": None if result.trust is None else _trust(result),
@@ -175,7 +175,9 @@ def _file(file: FileReference | None) -> dict[str, Any] | None:
     return None if file is None else {"sha256": file.digest.hex, "size": file.size_bytes}
 
 
-def _environment(plans: list[Plan]) -> dict[str, Any] | None:
+def _environment(dossiers: tuple[Dossier, ...]) -> dict[str, Any] | None:
+    planned = [(dossier.plan, dossier.lock) for dossier in dossiers if dossier.plan is not None]
+    plans = [plan for plan, _ in planned]
     if not plans:
         return None
     inferred = [plan for plan in plans if plan.environment.fidelity is Fidelity.INFERRED]
@@ -183,11 +185,11 @@ def _environment(plans: list[Plan]) -> dict[str, Any] | None:
     return {
         "fidelity": weakest.fidelity,
         "reason": weakest.reason,
-        "plans": [_plan(plan) for plan in plans],
+        "plans": [_plan(plan, lock) for plan, lock in planned],
     }
 
 
-def _plan(plan: Plan) -> dict[str, Any]:
+def _plan(plan: Plan, lock: ImageLock | None) -> dict[str, Any]:
     environment = plan.environment
     return {
         "plan": Digest.of(render(plan)).hex,
@@ -196,6 +198,7 @@ def _plan(plan: Plan) -> dict[str, Any]:
         "fidelity": environment.fidelity,
         "image": environment.image.hex,
         "lock": environment.lock.hex,
+        "pulled": lock.pulled.reference if lock is not None and lock.pulled is not None else None,
         "build_path": environment.build_path,
         "packages": len(environment.packages),
     }

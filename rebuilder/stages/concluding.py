@@ -68,7 +68,7 @@ def _tools(attempt: Attempt) -> tuple[tuple[str, str], ...]:
         "diffoscope": version("diffoscope"),
         "in-toto": version("in-toto"),
     }
-    if attempt.planned is not None:
+    if attempt.planned is not None and attempt.planned.lock.installer:
         name, _, number = attempt.planned.lock.installer.partition(" ")
         tools[name] = number
     if attempt.run is not None:

@@ -10,13 +10,14 @@ import pytest
 from rebuilder.attest.consistency import verify_dossier
 from rebuilder.errors import HostileInput
 from rebuilder.model.cause import Cause
+from rebuilder.model.codec import render
 from rebuilder.model.comparison import ArtifactComparison, Finding
 from rebuilder.model.digest import Digest
 from rebuilder.model.dossier import Dossier
 from rebuilder.model.plan import Plan
 from rebuilder.model.rebuild import Rebuild
 from rebuilder.model.verdict import Control, Outcome, Verdict
-from tests.attest.factory import STABILIZER, T0, T1, dossier, file_of, refused
+from tests.attest.factory import STABILIZER, T0, T1, dossier, file_of, pulled, refused
 
 R, E, U, D = Verdict.REPRODUCED, Verdict.EQUIVALENT, Verdict.UNDECIDED, Verdict.DIFFERENT
 GRAVE = (Cause.MAINTAINER_SCRIPT_CHANGED, Cause.SETUID_CHANGED, Cause.PAYLOAD_CHANGED, Cause.FILE_MODES)
@@ -68,6 +69,19 @@ def with_findings(value: Dossier, *findings: Finding) -> Dossier:
 def test_honest_dossiers_hold(verdict: Verdict) -> None:
     """The factory's dossier of each verdict is consistent."""
     verify_dossier(one(verdict))
+
+
+def test_a_rebuild_in_a_pulled_image_holds_and_another_image_does_not() -> None:
+    """The id that the lock records is the plan's, or the lock is of another image."""
+    value = pulled()
+    verify_dossier(value)
+    assert value.plan is not None
+    assert value.rebuild is not None
+    environment = replace(value.plan.environment, image=Digest.of(b"another"))
+    plan = replace(value.plan, environment=environment)
+    lie = replace(value, plan=plan, rebuild=replace(value.rebuild, plan=Digest.of(render(plan))))
+    with pytest.raises(HostileInput, match="pulled image that is not the one that the plan names"):
+        verify_dossier(lie)
 
 
 def test_a_refused_release_holds() -> None:

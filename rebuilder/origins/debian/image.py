@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 
 from rebuilder.errors import DependencyUnavailable, EnvironmentUnavailable, ToolFailure
-from rebuilder.model.plan import ImageLock, Package
+from rebuilder.model.plan import ImageLock, Package, Pulled
 from rebuilder.origins.debian import apt
 from rebuilder.origins.debian.index import IndexFile
 from rebuilder.origins.debian.recipe import ImageRecipe, load_image_recipe
@@ -111,5 +111,5 @@ def _stated_version() -> str | None:
     return match[1].decode() if match else None
 
 
-def _substance(lock: ImageLock) -> tuple[str, str, str, str, tuple[Package, ...]]:
-    return lock.distribution, lock.suite, lock.architecture, lock.installer, lock.packages
+def _substance(lock: ImageLock) -> tuple[str, str, str, str, tuple[Package, ...], Pulled | None]:
+    return lock.distribution, lock.suite, lock.architecture, lock.installer, lock.packages, lock.pulled
