@@ -52,8 +52,8 @@ def check(result: Path, keys: Sequence[PublicKey], *, helpers: Helpers | None = 
        the builder's records, plan, lock and the verdicts' logic hold (as the signer checked them).
     3. Every evidence file that was signed for is there with its digest; logs decompress to the digest in the record.
     4. Nothing else lies in the directory but derived files.
-    5. Where the files of an artifact are there, they are compared once more; where signed indices can be verified
-       again, they are.
+    5. Where the files of an artifact are there, they are compared once more; where diffoscope's JSON is there, causes
+       are inferred from it once more; where signed indices can be verified again, they are.
     """
     if not keys:
         raise SignatureRefused(
@@ -70,6 +70,7 @@ def check(result: Path, keys: Sequence[PublicKey], *, helpers: Helpers | None = 
     verified, absent = _summary(dossier, context), list(_absent(dossier, context))
     not_seen = list(_rendered(result, dossier, derived, given))
     _again(result, dossier, given, verified, not_seen)
+    _inferred(result, dossier, given, verified, not_seen)
     _shared(dossier, given, verified, absent)
     _authentication(dossier, given, verified, not_seen)
     if result.resolve().name != rebuild_id(dossier, context):
@@ -161,6 +162,22 @@ def _same_answer(recorded: ArtifactComparison, fresh: ArtifactComparison) -> Non
     places = {finding.path for finding in recorded.findings}
     if recorded.findings_omitted == 0 and any(finding.path not in places for finding in fresh.findings):
         raise HostileInput(f"{name}: comparing again finds a difference that was not published")
+
+
+def _inferred(result: Path, dossier: Dossier, helpers: Helpers, verified: list[str], not_seen: list[str]) -> None:
+    for recorded in dossier.comparison.artifacts:
+        name, path = recorded.filename, f"reports/{recorded.filename}/diffoscope.json"
+        if recorded.inference is None:
+            continue
+        fresh = None
+        if helpers.reinfer is not None and (result / path).is_file():
+            fresh = helpers.reinfer(read_document(result, path), recorded.inference.rule)
+        if fresh is None:
+            not_seen.append(f"{name}: which causes diffoscope's report points to was not inferred again")
+        elif fresh != recorded.inference:
+            raise HostileInput(f"{name}: diffoscope's report points to other causes than those that were published")
+        else:
+            verified.append(f"{name}: diffoscope's report points to the causes that are said to be inferred from it")
 
 
 def _shared(dossier: Dossier, helpers: Helpers, verified: list[str], absent: list[str]) -> None:

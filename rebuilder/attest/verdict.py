@@ -11,6 +11,7 @@ from typing import Any
 
 from rebuilder.attest.context import Case, Context, about
 from rebuilder.attest.describe import describe, digest_set, resource, statement
+from rebuilder.model.cause import in_reporting_order
 from rebuilder.model.codec import render
 from rebuilder.model.comparison import ArtifactComparison
 from rebuilder.model.digest import Digest
@@ -176,11 +177,27 @@ def _comparison(dossier: Dossier, comparison: ArtifactComparison) -> dict[str, A
         for (cause, stabilizer), count in counts.items()
     ]
     return {
+        **_inferred(comparison),
         "rule": dossier.comparison.rule,
         "stabilizers": [describe(stabilizer) for stabilizer in comparison.stabilizers],
         "findings": summary,
         "findingsOmitted": comparison.findings_omitted,
         "reports": [{"kind": kind, "digest": digest_set(digest)} for kind, digest in comparison.reports],
+    }
+
+
+def _inferred(comparison: ArtifactComparison) -> dict[str, Any]:
+    """Causes that another program's report points to, apart from ours; absent where none was read."""
+    inference = comparison.inference
+    if inference is None:
+        return {}
+    return {
+        "inferred": {
+            "from": "diffoscope-json",
+            "rule": inference.rule,
+            "causes": [str(cause) for cause in in_reporting_order({each.cause for each in inference.causes})],
+            "places": len(inference.causes) + inference.omitted,
+        }
     }
 
 

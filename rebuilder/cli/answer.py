@@ -164,6 +164,7 @@ def artifact_object(artifact: ArtifactComparison) -> dict[str, Any]:
         "filename": artifact.filename,
         "verdict": artifact.verdict,
         "causes": list(artifact.causes),
+        "inferred_causes": list(artifact.inferred_causes),
         "stabilizers": [f"{each.name}/{each.version}" for each in artifact.stabilizers],
         "reference": _file(artifact.reference),
         "rebuilt": _file(artifact.rebuilt),

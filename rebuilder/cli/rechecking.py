@@ -7,6 +7,7 @@ from pathlib import Path, PurePosixPath
 
 from rebuilder.attest.check_report import Helpers
 from rebuilder.attest.published import read_document
+from rebuilder.compare.inference import infer_under
 from rebuilder.compare.rule import rule_by_id
 from rebuilder.compare.sandbox import compare_in_child
 from rebuilder.config import Settings
@@ -29,11 +30,12 @@ def helpers_for(directory: Path, settings: Settings) -> Helpers:
         return compare_in_child(reference, rebuilt, filename=recorded.filename, rule=rule)
 
     if root is None:
-        return Helpers(recompare=recompare)
+        return Helpers(recompare=recompare, reinfer=infer_under)
     blobs = root / "blobs"
     keyrings = _keyrings(settings)
     return Helpers(
         recompare=recompare,
+        reinfer=infer_under,
         rerender=lambda path: _rendered(root, path),
         reauthenticate=(lambda dossier: reauthenticate(dossier, blobs, keyrings)) if keyrings else None,
         blobs=blobs,

@@ -11,7 +11,7 @@ from rebuilder.attest.consistency import verify_dossier
 from rebuilder.errors import HostileInput
 from rebuilder.model.cause import Cause
 from rebuilder.model.codec import render
-from rebuilder.model.comparison import ArtifactComparison, Finding
+from rebuilder.model.comparison import ArtifactComparison, Finding, Inference, InferredCause
 from rebuilder.model.digest import Digest
 from rebuilder.model.dossier import Dossier
 from rebuilder.model.plan import Plan
@@ -136,6 +136,22 @@ def _finding(cause: Cause, *, removed: bool) -> Finding:
 
 OTHER = file_of("sample_1.0-1_amd64.deb", b"other bytes")
 
+
+def inferring(value: Dossier, cause: Cause = Cause.BUILD_DATE, *, omitted: int = 0, **changes: object) -> Dossier:
+    """Say that diffoscope's report points to a cause."""
+    named = InferredCause(cause=cause, path="data.tar/./x", detail="one line")
+    inference = Inference(rule="diffoscope-json/1", causes=(named,), omitted=omitted)
+    return compared(value, inference=inference, **changes)
+
+
+def test_what_diffoscope_says_beside_a_difference_holds() -> None:
+    """An inferred cause stands beside our own, which stay."""
+    value = inferring(one(D))
+    verify_dossier(value)
+    assert first(value).causes == (Cause.PAYLOAD_CHANGED,)
+    assert first(value).inferred_causes == (Cause.BUILD_DATE,)
+
+
 VERDICT_LIES: dict[str, tuple[Callable[[], Dossier], str]] = {
     "different-digests-called-reproduced": (
         lambda: compared(one(D), verdict=R, causes=(), findings=(), control=Control.NOT_RUN, control_digest=None),
@@ -153,6 +169,17 @@ VERDICT_LIES: dict[str, tuple[Callable[[], Dossier], str]] = {
         lambda: compared(one(R), verdict=E, causes=(Cause.BUILD_ID,), stabilizers=(STABILIZER,)),
         "reproduced means equal digests",
     ),
+    "security-relevant-by-diffoscope's-word": (
+        lambda: inferring(one(D), Cause.SETUID_CHANGED),
+        "only our own findings can give",
+    ),
+    "no-answer-by-diffoscope's-word": (lambda: inferring(one(D), Cause.TIMED_OUT), "only our own findings can give"),
+    "inferred-from-no-report": (lambda: inferring(one(D), reports=()), "a report that is not named"),
+    "inferred-for-equal-bytes": (
+        lambda: inferring(one(R), reports=(("diffoscope-json", Digest.of(b"{}")),)),
+        "nothing was compared that differs",
+    ),
+    "inferred-with-a-negative-number": (lambda: inferring(one(D), omitted=-1), "a negative number of inferred causes"),
     "reproduced-with-a-cause": (lambda: compared(one(R), causes=(Cause.TIMESTAMPS,)), "yet there are differences"),
     "reproduced-by-a-stabilizer": (lambda: compared(one(R), stabilizers=(STABILIZER,)), "without any stabilizer"),
     "equivalent-without-stabilizer": (lambda: compared(one(E), stabilizers=()), "needs the stabilizers"),

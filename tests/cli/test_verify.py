@@ -146,6 +146,7 @@ def test_json_is_one_object_a_target(cli: Cli, pipeline: FakePipeline) -> None:
         "filename": "demo_1.0-1_amd64.deb",
         "verdict": "equivalent",
         "causes": ["build-id"],
+        "inferred_causes": [],
         "stabilizers": ["elf-build-id/1"],
         "reference": {"sha256": Digest.of(b"published").hex, "size": 9},
         "rebuilt": {"sha256": Digest.of(b"rebuilt").hex, "size": 7},
