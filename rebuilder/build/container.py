@@ -117,6 +117,12 @@ class Description:
     version: str
     kernel: str
     architecture: str
+    rootless: bool = False
+    """Whether it runs without root, in a user namespace."""
+    counts_users: bool = False
+    """Whether processes are bounded by their user's number, for want of a control group."""
+    unenforced: tuple[str, ...] = ()
+    """Limits that it takes and does not keep, one or two words each."""
 
 
 class Container(Protocol):

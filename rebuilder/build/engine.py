@@ -33,6 +33,8 @@ from rebuilder.build.container import (
     State,
 )
 from rebuilder.build.engine_errors import engine_errors, knock, raise_for_status, raise_reported
+from rebuilder.build.engine_facts import described, ulimits
+from rebuilder.build.overseer import KILLED, overseen
 from rebuilder.build.owner import Owner
 from rebuilder.errors import EngineFailure, EnvironmentUnavailable, ResourceExhausted
 from rebuilder.model.digest import Digest
@@ -59,6 +61,7 @@ class DockerEngine:
         self._address = address
         self._owner = owner or Owner.here()
         self._client: docker.APIClient | None = None
+        self._described: Description | None = None
         self._connecting = threading.Lock()
 
     @property
@@ -68,23 +71,18 @@ class DockerEngine:
 
     def describe(self) -> Description:
         """See Engine.describe."""
-        with engine_errors("asking its version"):
-            answer = self._api.version()
-        names = [part.get("Name", "") for part in answer.get("Components", [])]
-        podman = any("podman" in name.lower() for name in names)
-        return Description(
-            name="podman" if podman else "docker",
-            version=str(answer.get("Version", "")),
-            kernel=str(answer.get("KernelVersion", "")),
-            architecture=str(answer.get("Arch", "")),
-        )
+        if self._described is None:
+            with engine_errors("asking its version"):
+                self._described = described(self._api.version(), self._api.info())
+        return self._described
 
     @contextmanager
     def container(self, spec: Spec) -> Iterator[DockerContainer]:
         """See Engine.container."""
         with self._removed_in_the_end("container") as name:
+            description = self.describe()
             with engine_errors("creating a container"):
-                self._create(name, spec)
+                self._create(name, spec, description)
             yield DockerContainer(self, name)
 
     @contextmanager
@@ -232,8 +230,9 @@ class DockerEngine:
     def _url(self, resource: str) -> str:
         return f"{self._api.base_url}/v{self._api.api_version}{resource}"
 
-    def _create(self, name: str, spec: Spec) -> None:
+    def _create(self, name: str, spec: Spec, description: Description) -> None:
         limits = spec.limits
+        rlimits = tuple(ulimits(spec, description))
         host = self._api.create_host_config(
             network_mode="none",
             cap_drop=["ALL"],
@@ -254,17 +253,13 @@ class DockerEngine:
             pids_limit=limits.pids,
             nano_cpus=int(limits.cpus * 1e9),
             log_config=LogConfig(type=LogConfig.types.NONE),
-            ulimits=[
-                Ulimit(name="core", soft=0, hard=0),
-                Ulimit(name="nproc", soft=16384, hard=16384),
-                Ulimit(name="nofile", soft=1024, hard=4096),
-            ],
+            ulimits=[Ulimit(name=name, soft=soft, hard=hard) for name, soft, hard in rlimits],
             ipc_mode="private",
             dns=["127.0.0.1"],
         )
         self._api.create_container(
             str(spec.image),
-            list(spec.arguments),
+            list(overseen(spec.arguments, rlimits) if description.name == "podman" else spec.arguments),
             name=name,
             hostname=spec.hostname,
             user=spec.user,
@@ -320,10 +315,12 @@ class DockerContainer:
         """See Container.state."""
         with engine_errors("asking how a container stands"):
             found: dict[str, Any] = self._api.inspect_container(self._name)["State"]
+        status = int(found.get("ExitCode") or 0)
+        witnessed_kill = status == KILLED and self._engine.describe().name == "podman"
         return State(
             running=bool(found.get("Running")),
-            status=int(found.get("ExitCode") or 0),
-            memory_exhausted=bool(found.get("OOMKilled")),
+            status=status,
+            memory_exhausted=bool(found.get("OOMKilled")) or witnessed_kill,
             problem=str(found.get("Error") or "")[:300],
         )
 

@@ -27,6 +27,9 @@ def build(plan: Plan, origin: Origin, world: World, *, name: str, fresh: bool) -
     4. The builder signs what it saw.
     """
     engine = world.engine()
+    if weaknesses := engine.describe().unenforced:
+        message = f"this engine does not enforce limits of {', '.join(weaknesses)}: `rebuilder doctor` says more"
+        world.progress.note(name, message)
     index = PreparedIndex(world.settings.prepared_dir, engine)
     key = builder_key(world)
     # 1.

@@ -73,5 +73,5 @@ def _tools(attempt: Attempt) -> tuple[tuple[str, str], ...]:
         tools[name] = number
     if attempt.run is not None:
         name, _, number = attempt.run.rebuild.machine.engine.partition(" ")
-        tools[name] = number
+        tools[name] = number.partition(" (")[0]
     return tuple(sorted(tools.items()))
