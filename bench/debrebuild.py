@@ -1,8 +1,10 @@
 """Against debrebuild of Debian's devscripts, on a local snapshot that is made of what our own run used.
 
-debrebuild keeps nothing between runs: it makes a chroot of the packages that a .buildinfo names, each fetched from a
-snapshot archive, and builds in it. It gets the .buildinfo of our rebuild, so that both build in the same environment.
-The host names of the services that it asks are fixed in its source: they are read from there and answered by stand-ins.
+debrebuild (2.23, of Debian 12) keeps nothing between runs: it makes a chroot of the packages that a .buildinfo names,
+each fetched from a snapshot archive, and builds in it. It gets the .buildinfo of our rebuild, so that both build in the
+same environment. The host names of the services that it asks are fixed in its source: they are read from there, and
+stand-ins answer to them. Its builder is mmdebstrap: sbuild fails there, for the chroot then has no apt-get, which no
+.buildinfo asks for.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ import re
 import shutil
 import socket
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench.account import PATH, Account, account
@@ -20,9 +22,15 @@ from bench.peers import last_line
 from bench.place import SUITE, LeftOut, Place, Verified, say
 from bench.report import Findings, Row, Spent
 from bench.snapshot import lay_out
+from rebuilder.config import load_settings
+from rebuilder.errors import RebuilderError
 from rebuilder.model import codec
 from rebuilder.model.dossier import Dossier
+from rebuilder.origins.debian.supply import Supply
+from rebuilder.progress import Silent
+from rebuilder.store.blobs import LocalBlobs
 from rebuilder.world.files import digest_of
+from rebuilder.world.http import HttpFetcher
 
 LIMIT_S = 600
 BUILDER = "mmdebstrap"
@@ -114,20 +122,31 @@ def repaired(debootsnap: str, *, is_limited: bool) -> str:
 def _debrebuild(place: Place, user: Account, verified: Verified) -> tuple[Rebuilt, Rebuilt]:
     """Run it as it is, then with a debootsnap that downloads as fast as it can."""
     result = Path(verified.answer["documents"][0])
+    dossier = codec.parse((result / "dossier.json").read_bytes(), Dossier)
     found = sorted((result / "outputs").glob("*.buildinfo"))
-    if not found:
+    if dossier.plan is None or not found:
         raise LeftOut("our rebuild left no .buildinfo")
     enclosure = _enclose(user)
-    dossier = codec.parse((result / "dossier.json").read_bytes(), Dossier)
-    lay_out(enclosure.snapshot, dossier, place.root / "cache")
-    version = dossier.plan.source_version if dossier.plan else dossier.release.version
-    (user.home / _BUILDINFO).write_text(digestible(found[0].read_text(), version))
+    _make_snapshot(enclosure.snapshot, dossier, place.root / "cache")
+    (user.home / _BUILDINFO).write_text(digestible(found[0].read_text(), dossier.plan.source_version))
     (user.home / _PROGRAMS).mkdir()
     say("debrebuild")
     slow = _run(user, enclosure, is_limited=True)
     say("debrebuild, downloading as fast as it can")
     fast = _run(user, enclosure, is_limited=False)
     return slow, fast
+
+
+def _make_snapshot(root: Path, dossier: Dossier, cache: Path) -> None:
+    """Fetch what the base image was made of, where only the image was kept, and lay everything out."""
+    settings = replace(load_settings(), cache=cache)
+    try:
+        if dossier.lock is not None:
+            supply = Supply(settings, HttpFetcher(), LocalBlobs(settings.blobs_dir), Silent())
+            supply.bring_locked(dossier.lock)
+        lay_out(root, dossier, cache)
+    except RebuilderError as error:
+        raise LeftOut(f"no snapshot can be made: {type(error).__name__}") from error
 
 
 def _enclose(user: Account) -> Enclosure:
