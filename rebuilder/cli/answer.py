@@ -68,9 +68,20 @@ def code_of(answer: Answer, *, accept_equivalent: bool) -> int:
     if verdict is None:
         return answer.error.exit_code if answer.error is not None else _code_of_a_dry_run(answer)
     code = exit_code(verdict, answer.causes, accept_equivalent=accept_equivalent)
+    if disowned_of(answer):
+        code = gravest((code, 3))
     if answer.error is None or answer.verdict is Verdict.UNDECIDED:
         return code
     return gravest((code, answer.error.exit_code if answer.error.exit_code in {3, 130} else 4))
+
+
+def disowned_of(answer: Answer) -> tuple[Evidence, ...]:
+    """Refusals of bytes that the rebuild gives all the same: the verdict is good, and the gate stays shut."""
+    return tuple(dict.fromkeys(piece for dossier in answer.dossiers for piece in dossier.disowned))
+
+
+HINT_OF_DISOWNED = "do not install it: fetch the file again from the archive, and ask who made this one"
+"""What to do about a file that the source gives and the archive does not publish."""
 
 
 def is_refused(answer: Answer) -> bool:
@@ -96,6 +107,8 @@ def to_object(result: Answer) -> dict[str, Any]:
         "trust": None if result.trust is None else _trust(result),
         "reason": reason_of(result),
     }
+    if disowned := disowned_of(result):
+        answer |= {"disowned": [to_plain(each) for each in disowned], "hint": HINT_OF_DISOWNED}
     if result.error is not None:
         answer |= {"error": str(result.error), "hint": result.error.hint}
     return answer
@@ -108,6 +121,8 @@ def reason_of(result: Answer) -> str:
     said = [dossier.reason for dossier in result.dossiers if dossier.reason]
     if said:
         return said[0]
+    if disowned := disowned_of(result):
+        return disowned[0].reason
     return result.trust.reason if result.trust is not None and not result.trust.accepted else ""
 
 

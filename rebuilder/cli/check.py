@@ -11,6 +11,7 @@ from rebuilder.cli import options
 from rebuilder.cli.output import one_line, say, say_json
 from rebuilder.cli.paths import is_result
 from rebuilder.errors import UnknownTarget
+from rebuilder.model.codec import to_plain
 
 if TYPE_CHECKING:
     from rebuilder.attest.check_report import CheckReport
@@ -42,11 +43,11 @@ def command(result: Path, keys: tuple[Path, ...], pinned: str | None, config: Pa
 
     Every signature, digest and conclusion is checked; the key is yours or pinned by you, never one found beside the
     results. What was verified, what evidence was absent and what nobody checked is said. The exit code is that of the
-    verdict (0, 1, 4) when the documents hold, and 3 when anything does not.
+    verdict (0, 1, 4) when the documents hold, and 3 when anything does not, or when the compared file was refused.
     """
     from rebuilder.attest.check import check  # noqa: PLC0415 - cryptography is slow to load
     from rebuilder.cli.rechecking import helpers_for  # noqa: PLC0415
-    from rebuilder.cli.words import exit_code  # noqa: PLC0415
+    from rebuilder.cli.words import code_of_result  # noqa: PLC0415
 
     settings = options.settings_from(config)
     directory = _directory(result)
@@ -55,7 +56,7 @@ def command(result: Path, keys: tuple[Path, ...], pinned: str | None, config: Pa
         say_json(_object(report))
     else:
         _print(report)
-    return exit_code(report.verdict, report.dossier.causes, accept_equivalent=settings.policy.accept_equivalent)
+    return code_of_result(report.dossier, accept_equivalent=settings.policy.accept_equivalent)
 
 
 def _directory(result: Path) -> Path:
@@ -88,6 +89,7 @@ def _object(report: CheckReport) -> dict[str, object]:
         "verdict": report.verdict,
         "causes": list(report.dossier.causes),
         "attester": report.attester,
+        "disowned": [to_plain(each) for each in report.dossier.disowned],
         "verified": list(report.verified),
         "absent": list(report.absent),
         "not_checked": list(report.not_checked),
@@ -98,6 +100,7 @@ def _print(report: CheckReport) -> None:
     causes = f" ({', '.join(report.dossier.causes)})" if report.dossier.causes else ""
     say(f"holds: {report.verdict}{causes}  {report.dossier.release.target}")
     for label, lines in (
+        ("refused", [each.reason for each in report.dossier.disowned]),
         ("verified", report.verified),
         ("absent", report.absent),
         ("not checked", report.not_checked),

@@ -29,6 +29,10 @@ def meaning(verdict: Verdict) -> str:
 
 def reading(dossier: Dossier) -> str:
     """How an auditor should read the verdict of this result, in one or two sentences."""
+    if dossier.disowned and dossier.verdict in {Verdict.REPRODUCED, Verdict.EQUIVALENT}:
+        return (
+            f"The source gives these bytes, and they were refused: {dossier.disowned[0].reason}. Do not trust the file."
+        )
     match dossier.verdict:
         case Verdict.REPRODUCED:
             return "Every artifact that was rebuilt from the authenticated source has exactly the published bytes."
