@@ -120,7 +120,7 @@ def _log_digest(path: Path) -> Digest:
 
 def _coverage(result: Path, dossier: Dossier, context: Context, signed: Iterable[str]) -> tuple[str, ...]:
     accounted = {DOSSIER, *(document.path for document in context.documents), *signed}
-    rest = [path for path in list_files(result) if path not in accounted]
+    rest = [path for path in list_files(result, whole=True) if path not in accounted]
     derived = derived_files(dossier)
     for path in rest:
         if path not in derived:

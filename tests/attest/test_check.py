@@ -70,6 +70,13 @@ def test_attack_smuggled_file(result: Path, name: str) -> None:
         check(result, KEYS)
 
 
+def test_attack_empty_directory(result: Path) -> None:
+    """A directory without a file is spoken of by nobody, however deep it lies."""
+    (result / "links" / "extra").mkdir(parents=True)
+    with pytest.raises(HostileInput, match="links/extra/ is an empty directory"):
+        check(result, KEYS)
+
+
 def test_attack_link_in_a_result(result: Path) -> None:
     """A symbolic link is not followed."""
     (result / "logs/link").symlink_to("/etc/hostname")
