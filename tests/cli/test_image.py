@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
+
+from rebuilder.cli.imaging import tell_again
+from rebuilder.model.digest import Digest
+from rebuilder.origins.debian.base_images import Again
+from tests.attest.factory import dossier, pulled
 
 Cli = Callable[..., tuple[int, str, str]]
 
@@ -29,3 +35,21 @@ def test_help_says_what_a_pulled_image_is(cli: Cli) -> None:
     assert "--pull NAME@sha256:" in out
     code, out, _ = cli("image", "verify", "--help")
     assert "A pulled image cannot be made from packages" in out
+
+
+def test_a_pulled_image_is_never_said_to_be_made() -> None:
+    """What `image verify` says of each kind, when it is the same and when it is not."""
+    locks = dossier().dossier.lock, pulled().lock
+    assert locks[0] is not None
+    assert locks[1] is not None
+    same = Again(recorded=Digest.of(b"one"), made=Digest.of(b"one"))
+    other = replace(same, made=Digest.of(b"two"))
+    odd = replace(same, odd=("make 4.4-1 amd64",))
+    assert tell_again(same, locks[0]) == f"same: {same.made}"
+    assert tell_again(same, locks[1]) == (
+        f"same: {same.made}, pulled once more, with the same 2 packages; not made again from them"
+    )
+    assert tell_again(other, locks[0]) == f"different: expected {same.made}, made {other.made}"
+    assert tell_again(other, locks[1]) == f"different: expected {same.made}, pulled {other.made}"
+    assert tell_again(odd, locks[1]).endswith("holds other packages than its lock: make 4.4-1 amd64")
+    assert not odd.is_same
