@@ -19,7 +19,7 @@ def test_a_genuine_file_is_reproduced(site: Site, person: Person) -> None:
 def test_a_genuine_file_is_reproduced_where_the_published_one_is_not(site: Site, person: Person) -> None:
     """The archive publishes a tampered `solid`; the file at hand is what the source gives, and the answer says both.
 
-    A gate does not open: the archive signed for other bytes, so the exit code is 3, of `verify` as of `check`.
+    A gate does not open: the archive signed for other bytes, so the exit code is 3.
     """
     said = person.verify(site.deb("solid"), "--suite", "trixie")
     said.concludes("reproduced", 3)
