@@ -14,8 +14,8 @@ from collections.abc import Iterable
 KILLED = 128 + 30
 """Exit status that says so: that of a program ended by SIGPWR, which nobody sends in a container."""
 
-_OPTIONS = {"core": "c", "nofile": "n", "nproc": "p"}
-"""How dash and busybox name them. A value that cannot be set is above a limit that holds already."""
+_OPTIONS = {"core": ("-c",), "nofile": ("-n",), "nproc": ("-p", "-u")}
+"""How dash names them, and how others do. A value that cannot be set is above a limit that holds already."""
 
 _WITNESS = f"""\
 count() {{
@@ -39,7 +39,8 @@ exit $status
 def overseen(command: tuple[str, ...], limits: Iterable[tuple[str, int, int]]) -> tuple[str, ...]:
     """Wrap a command: it gets these limits (name, soft, hard), and ends with KILLED if the kernel killed in it."""
     bounds = [
-        f"ulimit -S -{_OPTIONS[name]} {soft} 2>/dev/null; ulimit -H -{_OPTIONS[name]} {hard} 2>/dev/null"
+        " || ".join(f"ulimit {kind} {option} {value} 2>/dev/null" for option in _OPTIONS[name])
         for name, soft, hard in limits
+        for kind, value in (("-S", soft), ("-H", hard))
     ]
     return ("/bin/sh", "-c", "\n".join([*bounds, _WITNESS]), "sh", *command)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -44,6 +45,16 @@ def test_a_kill_that_was_counted_wins_over_the_status(tmp_path: Path, script: st
     counter.write_text("low 0\nmax 12\noom 1\noom_kill 0\noom_group_kill 0\n")
     change = f"sed -i 's/oom_kill 0/oom_kill 1/' {counter}; {script}"
     assert run("sh", "-c", change, counter=counter) == KILLED
+
+
+@pytest.mark.parametrize("shell", ["dash", "bash"])
+def test_processes_are_bounded_in_every_shell(shell: str) -> None:
+    """Shells disagree about the option's name; a later hard limit cannot be raised again."""
+    if shutil.which(shell) is None:
+        pytest.skip(f"{shell} is not here")
+    _, option, script, *rest = overseen(("grep", "processes", "/proc/self/limits"), (("nproc", 3000, 3000),))
+    finished = subprocess.run([shell, option, script, *rest], check=True, capture_output=True)
+    assert finished.stdout.split() == [b"Max", b"processes", b"3000", b"3000", b"processes"]
 
 
 def test_kills_of_before_do_not_count(tmp_path: Path) -> None:
