@@ -74,7 +74,8 @@ def against_debrebuild(place: Place, package: str) -> Findings:
     with account() as user:
         slow, fast = _debrebuild(place, user, cold)
     say(f"{package}: on a bare machine")
-    place.bare()
+    if not place.bare():
+        say("the engine kept the image's layer, which other images use")
     bare = place.verify(package)
     return Findings(rows=_rows(package, {"bare": bare, "cold": cold, "warm": warm}, slow, fast))
 
@@ -209,6 +210,6 @@ def _note(ours: Verified, slow: Rebuilt, fast: Rebuilt) -> str:
     return (
         f"{fast.wall_s / seconds:.1f} times as fast as `debrebuild --buildresult=OUT --builder={BUILDER} X.buildinfo`, "
         f"and {slow.wall_s / seconds:.1f} times as fast as it is ({slow.wall_s:.0f} s, for its debootsnap downloads at "
-        f"most 1 MB/s); it downloads from this machine and we from a mirror; it keeps nothing between runs; 2.23 runs with "
-        f"the repairs in bench/debrebuild.py; {'the same' if same else 'other'} .debs"
+        f"most 1 MB/s); it downloads from this machine and we from a mirror; it keeps nothing between runs; 2.23 runs "
+        f"with the repairs in bench/debrebuild.py; {'the same' if same else 'other'} .debs"
     )
