@@ -150,8 +150,8 @@ class Container(Protocol):
     def kill(self) -> None:
         """Kill every process of it at once; nothing happens if it has ended."""
 
-    def execute(self, command: tuple[str, ...], *, user: str) -> Finished:
-        """Run a short trusted command inside while it runs."""
+    def terminate(self) -> None:
+        """Ask its command to end (SIGTERM); nothing happens if it has ended."""
 
     def commit(self, labels: Mapping[str, str], *, tag: str) -> Digest:
         """Make an image of its root file system (volumes and tmpfs are left out) and return the id."""

@@ -26,7 +26,6 @@ from docker.utils import kwargs_from_env
 from rebuilder.build.container import (
     LABEL,
     Description,
-    Finished,
     ImageRecord,
     Leftover,
     Spec,
@@ -342,20 +341,19 @@ class DockerContainer:
 
     def kill(self) -> None:
         """See Container.kill."""
-        with engine_errors("killing a container"):
+        self._signal("SIGKILL")
+
+    def terminate(self) -> None:
+        """See Container.terminate."""
+        self._signal("SIGTERM")
+
+    def _signal(self, name: str) -> None:
+        with engine_errors("ending a container"):
             try:
-                self._api.kill(self._name)
+                self._api.kill(self._name, signal=name)
             except docker.errors.APIError as error:
                 if error.status_code not in {404, 409}:
                     raise
-
-    def execute(self, command: tuple[str, ...], *, user: str) -> Finished:
-        """See Container.execute."""
-        with engine_errors("running a command in a container"):
-            made = self._api.exec_create(self._name, list(command), user=user)
-            output, errors = self._api.exec_start(made["Id"], demux=True)
-            status = self._api.exec_inspect(made["Id"]).get("ExitCode")
-        return Finished(status=-1 if status is None else int(status), output=output or b"", errors=errors or b"")
 
     def commit(self, labels: Mapping[str, str], *, tag: str) -> Digest:
         """See Container.commit.

@@ -26,7 +26,7 @@ from rebuilder.build import ending, machine
 from rebuilder.build.capture import LogCapture
 from rebuilder.build.container import Container, Engine, Mount, Spec, State, Tmpfs
 from rebuilder.build.ending import Ending
-from rebuilder.build.gauge import Gauge, excess_left
+from rebuilder.build.gauge import Gauge
 from rebuilder.build.once import INPUT
 from rebuilder.build.outputs import OUTPUT, collect
 from rebuilder.build.prepare import Prepared
@@ -123,12 +123,15 @@ class Runner:
             self._fill(spec, contents, plan.environment.build_path)  # 2
             container = stack.enter_context(self.engine.container(spec))
             log = LogCapture(container.start(), scratch / "log", limit_bytes=plan.limits.log_bytes)  # 3
-            killed = _watch(container, log, plan, ticket, (top, OUTPUT))  # 4
+            written = tuple(mount for mount in spec.mounts if mount.path != INPUT)
+            gauge = stack.enter_context(Gauge(self.engine, image, written, limit_bytes=plan.limits.output_bytes))
+            killed = _watch(container, log, plan, ticket, gauge)  # 4
             state = _ended(container)
             log.close(_DRAIN_S)
             end = killed or ending.judge(state, log.tail(), plan.limits)  # 5
             if end.outcome is Outcome.SUCCEEDED:
-                end = self._grown(spec, plan) or self._outputs(container, scratch, plan)  # 5, 6
+                excess = gauge.finish()  # before anything of it is read
+                end = ending.too_big(excess) if excess else self._outputs(container, scratch, plan)  # 6
         return end
 
     def _fill(self, spec: Spec, contents: Mapping[str, Entry], build_path: str) -> None:
@@ -148,12 +151,6 @@ class Runner:
             container.put("/", pack(above, directory_owner=USER_ID))
             container.put(str(top), pack({".": None, **below}, directory_owner=USER_ID))
             container.put(OUTPUT, pack({".": None}, directory_owner=USER_ID))
-
-    def _grown(self, spec: Spec, plan: Plan) -> Ending | None:
-        """Judge what a build that ended by itself left behind, before anything of it is read."""
-        left = tuple(mount for mount in spec.mounts if mount.path != INPUT)
-        excess = excess_left(self.engine, spec.image, left, limit_bytes=plan.limits.output_bytes)
-        return None if excess is None else ending.too_big(excess)
 
     def _outputs(self, container: Container, scratch: Path, plan: Plan) -> Ending:
         try:
@@ -217,24 +214,21 @@ def _spec(plan: Plan, image: Digest, volumes: tuple[tuple[str, str], ...]) -> Sp
     )
 
 
-def _watch(
-    container: Container, log: LogCapture, plan: Plan, ticket: Ticket, written: tuple[str, ...]
-) -> Ending | None:
+def _watch(container: Container, log: LogCapture, plan: Plan, ticket: Ticket, gauge: Gauge) -> Ending | None:
     """Wait for the end; kill what goes over a limit and say so."""
     deadline = time.monotonic() + plan.limits.wall_s
-    with Gauge(container, written, limit_bytes=plan.limits.output_bytes) as gauge:
-        while not log.wait(_TICK_S):
-            ticket.progress.advance(ticket.target, log.lines, None, "lines")
-            end = None
-            if log.is_over:
-                end = _flooded(plan)
-            elif gauge.excess is not None:
-                end = ending.too_big(gauge.excess)
-            elif time.monotonic() > deadline:
-                end = Ending(outcome=Outcome.TIMED_OUT, reason=f"the build did not end within {plan.limits.wall_s} s")
-            if end is not None:
-                container.kill()
-                return end
+    while not log.wait(_TICK_S):
+        ticket.progress.advance(ticket.target, log.lines, None, "lines")
+        end = None
+        if log.is_over:
+            end = _flooded(plan)
+        elif gauge.excess is not None:
+            end = ending.too_big(gauge.excess)
+        elif time.monotonic() > deadline:
+            end = Ending(outcome=Outcome.TIMED_OUT, reason=f"the build did not end within {plan.limits.wall_s} s")
+        if end is not None:
+            container.kill()
+            return end
     return _flooded(plan) if log.is_over else None
 
 
