@@ -9,6 +9,7 @@ from pathlib import Path
 from rebuilder.model.comparison import ArtifactComparison, Inference
 from rebuilder.model.dossier import Dossier
 from rebuilder.model.verdict import Verdict
+from rebuilder.model.withdrawal import Withdrawal
 
 Recompare = Callable[[Path, Path, ArtifactComparison], ArtifactComparison]
 """Compare (reference, rebuilt) files once more, under the rule that the recorded comparison names."""
@@ -39,9 +40,11 @@ class CheckReport:
     rebuild_id: str
     dossier: Dossier
     verdict: Verdict
-    """The worst of the artifacts'."""
+    """The worst of the artifacts'; `undecided` where the result was withdrawn."""
     attester: str
     """Key id of the reader's key that signed all of it."""
+    withdrawal: Withdrawal | None
+    """Why the result is not to be relied on any more, in the words of the key that signed it."""
     verified: tuple[str, ...]
     """What was computed again, one sentence each."""
     absent: tuple[str, ...]

@@ -31,7 +31,7 @@ def predicate_type(verdict: Verdict) -> str:
 def verdict_statement(case: Case, comparison: ArtifactComparison) -> bytes:
     """Render the unsigned verdict statement of one artifact."""
     dossier, context = case.dossier, case.context
-    kind, subject = _subject(case, comparison)
+    kind, subject = subject_of(dossier, case.dossier_digest, comparison)
     predicate = {
         "verdict": str(comparison.verdict),
         "causes": [str(cause) for cause in comparison.causes],
@@ -76,15 +76,15 @@ def not_checked(dossier: Dossier, comparison: ArtifactComparison) -> list[str]:
     return list(dict.fromkeys(notes))
 
 
-def _subject(case: Case, comparison: ArtifactComparison) -> tuple[str, list[dict[str, Any]]]:
-    dossier = case.dossier
+def subject_of(dossier: Dossier, digest: Digest, comparison: ArtifactComparison) -> tuple[str, list[dict[str, Any]]]:
+    """Say which file a statement about an artifact is about, and what that file is; `digest` is the dossier's."""
     if comparison.reference is not None:
         return "reference", [resource(comparison.reference)]
     if comparison.rebuilt is not None:
         return "rebuilt", [resource(comparison.rebuilt)]
     if dossier.release.sources:
         return "source", [resource(source) for source in dossier.release.sources]
-    return "dossier", [{"name": "dossier.json", "digest": digest_set(case.dossier_digest)}]
+    return "dossier", [{"name": "dossier.json", "digest": digest_set(digest)}]
 
 
 def _release(dossier: Dossier) -> dict[str, Any]:

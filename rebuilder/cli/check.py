@@ -10,6 +10,7 @@ import click
 from rebuilder.cli import options
 from rebuilder.cli.output import one_line, say, say_json
 from rebuilder.cli.paths import is_result
+from rebuilder.cli.withdrawn import why_withdrawn, withdrawn_object
 from rebuilder.errors import UnknownTarget
 from rebuilder.model.codec import to_plain
 
@@ -43,7 +44,8 @@ def command(result: Path, keys: tuple[Path, ...], pinned: str | None, config: Pa
 
     Every signature, digest and conclusion is checked; the key is yours or pinned by you, never one found beside the
     results. What was verified, what evidence was absent and what nobody checked is said. The exit code is that of the
-    verdict (0, 1, 4) when the documents hold, and 3 when anything does not, or when the compared file was refused.
+    verdict (0, 1, 4) when the documents hold, 4 when the result was withdrawn, and 3 when anything does not hold, or
+    when the compared file was refused.
     """
     from rebuilder.attest.check import check  # noqa: PLC0415 - cryptography is slow to load
     from rebuilder.cli.rechecking import helpers_for  # noqa: PLC0415
@@ -56,7 +58,8 @@ def command(result: Path, keys: tuple[Path, ...], pinned: str | None, config: Pa
         say_json(_object(report))
     else:
         _print(report)
-    return code_of_result(report.dossier, accept_equivalent=settings.policy.accept_equivalent)
+    code = code_of_result(report.dossier, accept_equivalent=settings.policy.accept_equivalent)
+    return code if report.withdrawal is None or code == 3 else 4
 
 
 def _directory(result: Path) -> Path:
@@ -88,6 +91,7 @@ def _object(report: CheckReport) -> dict[str, object]:
         "rebuild_id": report.rebuild_id,
         "verdict": report.verdict,
         "causes": list(report.dossier.causes),
+        "withdrawn": withdrawn_object(report.withdrawal, report.dossier),
         "attester": report.attester,
         "disowned": [to_plain(each) for each in report.dossier.disowned],
         "verified": list(report.verified),
@@ -98,8 +102,10 @@ def _object(report: CheckReport) -> dict[str, object]:
 
 def _print(report: CheckReport) -> None:
     causes = f" ({', '.join(report.dossier.causes)})" if report.dossier.causes else ""
-    say(f"holds: {report.verdict}{causes}  {report.dossier.release.target}")
+    what = f"{report.dossier.verdict}{causes}  {report.dossier.release.target}"
+    say(f"holds: {what}" if report.withdrawal is None else f"withdrawn: it said {what}")
     for label, lines in (
+        ("withdrawn", [] if report.withdrawal is None else why_withdrawn(report.withdrawal)),
         ("refused", [each.reason for each in report.dossier.disowned]),
         ("verified", report.verified),
         ("absent", report.absent),
