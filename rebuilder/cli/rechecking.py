@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from rebuilder.attest.check_report import Helpers
@@ -17,7 +18,7 @@ from rebuilder.model.dossier import Dossier
 from rebuilder.origins.debian.recheck import reauthenticate
 from rebuilder.publish import pages, scan
 from rebuilder.publish.render import PENDING
-from rebuilder.publish.summary import summarize
+from rebuilder.publish.summary import newest_beside, summarize
 from rebuilder.world.files import read
 
 
@@ -76,15 +77,16 @@ def _rendered(root: Path, directory: Path) -> Mapping[str, bytes]:
 def _page(root: Path, result: scan.Result) -> bytes:
     """Render a result's page, which names the newest result beside it.
 
-    Where a run has not ended publishing, or was killed, that page may still be the one from before the newest: then it
-    is one of those that the documents gave earlier, byte for byte, or it is none of them.
+    Where a run has not ended publishing, or was killed, that page may still be the one from before the newest, or from
+    before the withdrawal: then it is one of those that the documents gave earlier, byte for byte, or none of them.
     """
     results, _ = scan.load_package(root, PurePosixPath(*result.path.parts[:2]))
     beside = [each for each in summarize(results) if PurePosixPath(each.path).parent == result.path.parent]
-    current = pages.result_page(root, result, beside[-1])
+    current = pages.result_page(root, result, newest_beside(beside)[result.path.parent])
     there = root / result.path / "index.html"
     if not (root / PENDING).exists() or not there.is_file():
         return current
     shown = read(there, limit_bytes=DOCUMENT_LIMIT_BYTES)
-    earlier = (pages.result_page(root, result, each) for each in beside)
+    forms = (result, replace(result, withdrawal=None))
+    earlier = (pages.result_page(root, form, each) for form in forms for each in beside)
     return next((page for page in earlier if page == shown), current)
