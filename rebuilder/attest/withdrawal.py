@@ -36,13 +36,13 @@ def withdrawal_statement(dossier: Dossier, withdrawal: Withdrawal) -> bytes:
     return statement(subjects, PREDICATE_TYPE, write_predicate(withdrawal, verdict=str(dossier.verdict)))
 
 
-def read_statement(payload: bytes, dossier: Dossier, *, digest: Digest, identifier: str) -> Withdrawal:
+def read_statement(payload: bytes, dossier: Dossier, *, digest: Digest, identifier: str | None) -> Withdrawal:
     """Read a withdrawal of this result; raise HostileInput for one of another, or one that says more or less.
 
-    `digest` is that of `dossier.json`, `identifier` the result's rebuild id.
+    `digest` is that of `dossier.json`, `identifier` the result's rebuild id, None where nobody says what it is.
     """
     withdrawal = read_predicate(predicate_of(payload))
-    if (withdrawal.rebuild_id, withdrawal.dossier) != (identifier, digest):
+    if (withdrawal.rebuild_id, withdrawal.dossier) != (identifier or withdrawal.rebuild_id, digest):
         raise HostileInput(
             f"{FILE_NAME} withdraws result {withdrawal.rebuild_id} with dossier {withdrawal.dossier}, not this one",
             hint="a withdrawal counts in the directory of the result that it names, and nowhere else",
@@ -53,7 +53,7 @@ def read_statement(payload: bytes, dossier: Dossier, *, digest: Digest, identifi
     return withdrawal
 
 
-def peek(data: bytes, dossier: Dossier, *, digest: Digest, identifier: str) -> Withdrawal:
+def peek(data: bytes, dossier: Dossier, *, digest: Digest, identifier: str | None) -> Withdrawal:
     """Read a withdrawal for a page, which verifies no signature: bound to this result, signed by a key of that name."""
     parsed = envelope.parse(data)
     if parsed.payload_type != envelope.IN_TOTO:

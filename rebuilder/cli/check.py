@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from rebuilder.cli import options
-from rebuilder.cli.output import one_line, say, say_json
-from rebuilder.cli.paths import is_result
+from rebuilder.cli.output import say, say_json
+from rebuilder.cli.paths import result_directory
 from rebuilder.cli.withdrawn import why_withdrawn, withdrawn_object
 from rebuilder.errors import UnknownTarget
 from rebuilder.model.codec import to_plain
@@ -52,7 +52,7 @@ def command(result: Path, keys: tuple[Path, ...], pinned: str | None, config: Pa
     from rebuilder.cli.words import code_of_result  # noqa: PLC0415
 
     settings = options.settings_from(config)
-    directory = _directory(result)
+    directory = result_directory(result)
     report = check(directory, _trusted(keys, pinned, settings.state), helpers=helpers_for(directory, settings))
     if as_json:
         say_json(_object(report))
@@ -60,16 +60,6 @@ def command(result: Path, keys: tuple[Path, ...], pinned: str | None, config: Pa
         _print(report)
     code = code_of_result(report.dossier, accept_equivalent=settings.policy.accept_equivalent)
     return code if report.withdrawal is None or code == 3 else 4
-
-
-def _directory(result: Path) -> Path:
-    directory = result.parent if result.name in {"index.html", "dossier.json"} else result
-    if not is_result(directory):
-        raise UnknownTarget(
-            f"{one_line(str(result))}: no result: it holds no dossier.json",
-            hint="name the directory of one run: results/<ecosystem>/<name>/<version>/<architecture>/<run>",
-        )
-    return directory
 
 
 def _trusted(keys: tuple[Path, ...], name: str | None, state: Path) -> tuple[PublicKey, ...]:

@@ -8,13 +8,16 @@ from pathlib import Path, PurePosixPath
 
 from rebuilder.attest.check_report import Helpers
 from rebuilder.attest.published import read_document
+from rebuilder.attest.withdrawal import peek
 from rebuilder.compare.inference import infer_under
 from rebuilder.compare.rule import rule_by_id
 from rebuilder.compare.sandbox import compare_in_child
 from rebuilder.config import Settings
 from rebuilder.model.codec import DOCUMENT_LIMIT_BYTES, parse
 from rebuilder.model.comparison import ArtifactComparison
+from rebuilder.model.digest import Digest
 from rebuilder.model.dossier import Dossier
+from rebuilder.model.withdrawal import FILE_NAME, Withdrawal
 from rebuilder.origins.debian.recheck import reauthenticate
 from rebuilder.publish import pages, scan
 from rebuilder.publish.render import PENDING
@@ -46,6 +49,14 @@ def helpers_for(directory: Path, settings: Settings) -> Helpers:
 def load_dossier(directory: Path) -> Dossier:
     """Read the dossier of a result directory."""
     return parse(read_document(directory, "dossier.json"), Dossier)
+
+
+def load_withdrawal(directory: Path, dossier: Dossier) -> Withdrawal | None:
+    """Read the withdrawal in a result directory, whatever that is called; who signed it is for `check` to verify."""
+    if not (directory / FILE_NAME).exists():
+        return None
+    digest = Digest.of(read_document(directory, "dossier.json"))
+    return peek(read_document(directory, FILE_NAME), dossier, digest=digest, identifier=None)
 
 
 def root_of(directory: Path) -> Path | None:

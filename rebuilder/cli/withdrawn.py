@@ -6,6 +6,7 @@ from typing import Any
 
 from rebuilder.model.codec import render_time, to_plain
 from rebuilder.model.dossier import Dossier
+from rebuilder.model.verdict import Verdict
 from rebuilder.model.withdrawal import Withdrawal
 
 
@@ -28,3 +29,10 @@ def withdrawn_object(withdrawal: Withdrawal | None, dossier: Dossier) -> dict[st
         "superseded_by": to_plain(withdrawal.superseded_by),
         "withdrawn_at": render_time(withdrawal.withdrawn_at),
     }
+
+
+def without_verdict(answer: dict[str, Any], withdrawal: Withdrawal, dossier: Dossier) -> dict[str, Any]:
+    """Give a result's object as it is after a withdrawal: no verdict in it counts, and it says why."""
+    artifacts = [{**artifact, "verdict": Verdict.UNDECIDED} for artifact in answer["artifacts"]]
+    gone = {"verdict": Verdict.UNDECIDED, "causes": [], "artifacts": artifacts, "reason": withdrawal.reason}
+    return {**answer, **gone, "withdrawn": withdrawn_object(withdrawal, dossier)}
