@@ -62,6 +62,7 @@ class Gauge:
         self._container: Container | None = None
         self._ready = threading.Event()
         self._asked = threading.Event()
+        self._closed = threading.Event()
         self._answered = False
         self._failure: RebuilderError | None = None
         self._thread = threading.Thread(target=self._run, name="gauge", daemon=True)
@@ -70,14 +71,20 @@ class Gauge:
         self.written_bytes = 0
 
     def __enter__(self) -> Self:
-        """Start."""
-        self._thread.start()
+        """Begin; nothing runs yet, so that an interrupt while the thread starts is one after this."""
         return self
+
+    def start(self) -> None:
+        """Begin to look."""
+        self._thread.start()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """End the looking, whatever came of it; its container is removed."""
+        self._closed.set()
+        if self._thread.ident is None:
+            return  # it never ran, and will not
         self._ready.wait(_PATIENCE_S)
         if self._container is not None and self._thread.is_alive():
             self._container.kill()
@@ -104,9 +111,12 @@ class Gauge:
 
     def _run(self) -> None:
         try:
+            if self._closed.is_set():
+                return
             with self._engine.container(self._spec) as container:
                 self._container = container
-                self._listen(container)
+                if not self._closed.is_set():
+                    self._listen(container)
         except RebuilderError as error:
             self._failure = error
         finally:

@@ -114,12 +114,13 @@ def _shared(
         watch = stack.enter_context(TreeWatch(engine, record.image, expected=record.tree))
         return Prepared(key=key, image=record.image, cached=True, fresh=False, watches=(watch,))
     wanted = {_identity(package): package for package in environment.packages}
-    start, watches = _start(stack, engine, index, environment, frozenset(wanted))  # 3
+    start = _start(stack, index, environment, frozenset(wanted))  # 3
     below, already = (start.image, frozenset(start.packages)) if start else (environment.image, frozenset())
     missing = tuple(package for identity, package in sorted(wanted.items()) if identity not in already)
     image = install(  # 4
         engine, below, missing, repository, name=f"prepared:{key.hex}"
     )
+    watches = (stack.enter_context(TreeWatch(engine, start.image, expected=start.tree)),) if start else ()
 
     def keep(tree: Digest) -> None:  # 5
         for watch in watches:
@@ -143,13 +144,13 @@ def _shared(
 
 
 def _start(
-    stack: ExitStack, engine: Engine, index: PreparedIndex, environment: Environment, wanted: frozenset[Digest]
-) -> tuple[PreparedRecord | None, tuple[TreeWatch, ...]]:
+    stack: ExitStack, index: PreparedIndex, environment: Environment, wanted: frozenset[Digest]
+) -> PreparedRecord | None:
+    """Find what to start from, and keep it from removal; checking it would only slow the installation down."""
     start = index.largest_subset(environment.image, wanted, maker=_MAKER, depth=_DEEPEST - 1)
-    if start is None:
-        return None, ()
-    stack.enter_context(locks.shared(index.use_lock(start.key)))
-    return start, (stack.enter_context(TreeWatch(engine, start.image, expected=start.tree)),)
+    if start is not None:
+        stack.enter_context(locks.shared(index.use_lock(start.key)))
+    return start
 
 
 def _added(engine: Engine, image: Digest, below: Digest) -> int:

@@ -125,6 +125,7 @@ class Runner:
             log = LogCapture(container.start(), scratch / "log", limit_bytes=plan.limits.log_bytes)  # 3
             written = tuple(mount for mount in spec.mounts if mount.path != INPUT)
             gauge = stack.enter_context(Gauge(self.engine, image, written, limit_bytes=plan.limits.output_bytes))
+            gauge.start()
             killed = _watch(container, log, plan, ticket, gauge)  # 4
             state = _ended(container)
             log.close(_DRAIN_S)

@@ -76,11 +76,15 @@ def lock(  # noqa: PLR0913 - one parameter an option
 
 @command.command("build", cls=options.JsonVerb)
 @click.argument("what", metavar="WHAT")
+@click.option("--no-prewarm", is_flag=True, help="Only the image: prepare nothing on top of it.")
 @options.config_option
 @options.quiet_option
 @options.json_option
-def build(what: str, config: Path | None, *, quiet: bool, as_json: bool) -> None:
+def build(what: str, config: Path | None, *, no_prewarm: bool, quiet: bool, as_json: bool) -> None:
     """Bootstrap the image of WHAT and load it into the engine; print its id, which the lock predicts.
+
+    What most builds install is then installed on top of it, as a prepared environment of its own: a build whose
+    packages include all of it starts from there.
 
     Where the lock says that the image is pulled, it is, and must be the very image that was locked.
     """
@@ -88,12 +92,14 @@ def build(what: str, config: Path | None, *, quiet: bool, as_json: bool) -> None
         images, engine = _images(config, shown), _engine(config)
         lock = images.find(what, engine)
         image = images.ensure(lock, engine)
+        prewarmed = not no_prewarm and images.prewarm(lock, image, engine)
         shown.finish(lock.suite)
     answer: dict[str, object] = {
         "image": str(image),
         "suite": lock.suite,
         "architecture": lock.architecture,
         "pulled": lock.pulled.reference if lock.pulled else None,
+        "prewarmed": prewarmed,
     }
     _tell(answer, str(image), as_json=as_json)
 

@@ -17,6 +17,7 @@ from rebuilder.origins.debian.base_images import Again
 from rebuilder.origins.debian.origin import DebianOrigin
 from rebuilder.origins.debian.view import SuiteView
 from rebuilder.progress import Progress
+from rebuilder.stages.warming import Place, warm
 from rebuilder.store.blobs import LocalBlobs
 from rebuilder.world.files import read
 from rebuilder.world.http import HttpFetcher
@@ -34,6 +35,8 @@ class Images:
 
     def __init__(self, settings: Settings, progress: Progress) -> None:
         blobs = LocalBlobs(settings.blobs_dir)
+        self._settings = settings
+        self._progress = progress
         self._origin = DebianOrigin(settings, HttpFetcher(), blobs, progress)
 
     def find(self, what: str, engine: Engine) -> ImageLock:
@@ -57,6 +60,11 @@ class Images:
     def ensure(self, lock: ImageLock, engine: Engine) -> Digest:
         """Return the image's id; it is in the engine afterwards."""
         return self._origin.image(lock, engine, datetime.now(UTC))
+
+    def prewarm(self, lock: ImageLock, image: Digest, engine: Engine) -> bool:
+        """Install on an image what most builds want, for them to start from; return whether it was done now."""
+        place = Place(settings=self._settings, progress=self._progress, now=datetime.now(UTC))
+        return warm(lock, image, self._origin, engine, place)
 
     def again(self, lock: ImageLock, expected: str | None, engine: Engine) -> Again:
         """Make it once more and compare with the id given, else with the lock's, else with what was made here."""

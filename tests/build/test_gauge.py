@@ -91,6 +91,7 @@ def test_it_sees_the_volumes_and_can_change_nothing() -> None:
     """Mounts are read-only, the root too, and it has one capability: to look into every directory."""
     engine = FakeEngine(FakeContainer(last=tables()))
     with Gauge(engine, Digest.of(b"image"), MOUNTS, limit_bytes=1) as gauge:  # type: ignore[arg-type]
+        gauge.start()
         gauge.finish()
     spec = engine.spec
     assert spec is not None
@@ -110,12 +111,14 @@ def test_it_sees_the_volumes_and_can_change_nothing() -> None:
 def test_each_excess_is_said_while_the_build_runs(answer: bytes, limit_bytes: int, words: str | None) -> None:
     """Too much written, a full disk, and a disk without inodes are told apart; an answer may come in pieces."""
     with gauge_of(FakeContainer(answer[:100], answer[100:]), limit_bytes=limit_bytes) as gauge:
+        gauge.start()
         assert looked(gauge).excess == words
 
 
 def test_what_grew_since_the_last_look_counts() -> None:
     """A build that overshoots between two looks and ends is looked at once more."""
     with gauge_of(FakeContainer(tables(), last=tables().replace(b"1200\t", b"9000\t"))) as gauge:
+        gauge.start()
         assert looked(gauge).excess is None
         assert gauge.finish() == "it wrote 9523200 bytes, more than the 2097152 allowed"
 
@@ -123,19 +126,28 @@ def test_what_grew_since_the_last_look_counts() -> None:
 @pytest.mark.parametrize("last", [b"", b"== space\n== files\n== end\n", b"1200\t/build\n== space\n== files\n== end\n"])
 def test_what_was_not_measured_does_not_pass(last: bytes) -> None:
     """No last answer, one without sizes, or with too few of them, is no answer."""
-    with (
-        gauge_of(FakeContainer(tables(), last=last)) as gauge,
-        pytest.raises(EngineFailure, match="could not be measured: the last look gave no answer"),
-    ):
-        gauge.finish()
+    with gauge_of(FakeContainer(tables(), last=last)) as gauge:
+        gauge.start()
+        with pytest.raises(EngineFailure, match="could not be measured: the last look gave no answer"):
+            gauge.finish()
 
 
 def test_noise_ends_nothing_and_endless_noise_is_not_kept() -> None:
     """Notices between the answers say nothing; a container that talks without end is cut off."""
     with gauge_of(FakeContainer(b"du: cannot access\n== end\n", last=tables())) as gauge:
+        gauge.start()
         assert gauge.finish() is None
-    with (
-        gauge_of(FakeContainer(b"x" * 70_000, last=tables())) as gauge,
-        pytest.raises(EngineFailure, match="says more than it was asked"),
-    ):
-        gauge.finish()
+    with gauge_of(FakeContainer(b"x" * 70_000, last=tables())) as gauge:
+        gauge.start()
+        with pytest.raises(EngineFailure, match="says more than it was asked"):
+            gauge.finish()
+
+
+def test_one_that_was_never_started_ends_at_once() -> None:
+    """An interrupt before the first look leaves no container, and waits for none."""
+    engine = FakeEngine(FakeContainer())
+    with Gauge(engine, Digest.of(b"image"), MOUNTS, limit_bytes=1) as gauge:  # type: ignore[arg-type]
+        pass
+    gauge.start()
+    gauge._thread.join(5)
+    assert engine.spec is None
