@@ -1,4 +1,4 @@
-"""`make bench`: side by side with doing it by hand, with sbuild and with sha256sum, in one run.
+"""`make bench`: side by side with doing it by hand, with sbuild, debrebuild and sha256sum, in one run.
 
 Every figure is measured in this run, on this machine, one thing at a time. Ratios are what matters: the machine is not.
 """
@@ -14,7 +14,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bench import equal, peers, speed
+from bench import debrebuild, equal, peers, speed
 from bench.place import LeftOut, Place
 from bench.report import Findings, Row, Setting, render
 from rebuilder.build.engine import DockerEngine
@@ -55,7 +55,7 @@ def _measure(place: Place, packages: list[str], wanted: list[str], times: int) -
         "equal": [lambda: equal.equal_artifacts(place)],
         "plain": [lambda package=package: speed.against_plain(place, package, times) for package in packages],  # type: ignore[misc]
         "sbuild": [lambda: peers.against_sbuild(place, first)],
-        "debrebuild": [peers.against_debrebuild],
+        "debrebuild": [lambda: debrebuild.against_debrebuild(place, first)],
     }
     found = Findings()
     for name in (name for name in jobs if name in wanted):

@@ -16,7 +16,7 @@ from bench.place import LeftOut
 from bench.timing import Run, measure
 
 _PREFIX = "rebuilder-bench-"
-_PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
+PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,10 +26,15 @@ class Account:
     name: str
     home: Path
 
-    def run(self, command: Sequence[str], *, stdin: str = "", variables: Sequence[str] = ()) -> Run:
-        """Measure a command that runs as this user, at home, with PATH, HOME and `variables` as its environment."""
-        clean = ("env", "-i", f"PATH={_PATH}", f"HOME={self.home}", "LC_ALL=C.UTF-8", f"USER={self.name}", *variables)
-        return measure(["runuser", "-u", self.name, "--", *clean, *command], stdin=stdin, directory=self.home)
+    def run(
+        self, command: Sequence[str], *, stdin: str = "", variables: Sequence[str] = (), within: Sequence[str] = ()
+    ) -> Run:
+        """Measure a command that runs as this user, at home, with PATH, HOME and `variables` as its environment.
+
+        `within` is a command of root's that is given the rest to run.
+        """
+        clean = ("env", "-i", f"PATH={PATH}", f"HOME={self.home}", "LC_ALL=C.UTF-8", f"USER={self.name}", *variables)
+        return measure([*within, "runuser", "-u", self.name, "--", *clean, *command], stdin=stdin, directory=self.home)
 
     def put(self, source: Path, name: str) -> None:
         """Copy a file home."""

@@ -18,14 +18,6 @@ from rebuilder.world.files import digest_of
 _PROGRAMS = ("sbuild", "mmdebstrap", "newuidmap", "runuser", "useradd")
 _CHROOT = "chroot.tar"
 _KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
-DEBREBUILD = (
-    "devscripts' debrebuild (2.23 in Debian 12) leaves the chroot to debootsnap, which has two addresses fixed in its "
-    "source: an index of versions (asked by POST) and a snapshot archive, from which it fetches one package after the "
-    "other. Its sbuild asks the same archive again from inside the chroot, which gets an /etc/hosts of its own. To "
-    "measure it without the real archive takes a stand-in for both and a name server, in a network namespace: not "
-    "written. Version 2.25 took 125 to 153 s for cjson against a stand-in on loopback, 29 to 38 of them in sbuild, in "
-    "an earlier measurement on such a machine that this command does not repeat"
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +63,7 @@ def _sbuild(place: Place, user: Account, verified: Verified) -> Peer:
         stdin=place.sources(),
     )
     if made.status:
-        raise LeftOut(f"mmdebstrap ended with {made.status}: {_last(made.errors)}")
+        raise LeftOut(f"mmdebstrap ended with {made.status}: {last_line(made.errors)}")
     say("sbuild: the build")
     dsc = next(path.name for path in user.home.glob("*.dsc"))
     run = user.run(
@@ -90,7 +82,7 @@ def _sbuild(place: Place, user: Account, verified: Verified) -> Peer:
         variables=("DEB_BUILD_OPTIONS=nocheck",),
     )
     if run.status:
-        raise LeftOut(f"sbuild ended with {run.status}: {_last(run.output or run.errors)}")
+        raise LeftOut(f"sbuild ended with {run.status}: {last_line(run.output or run.errors)}")
     debs = {path.name: digest_of(path).hex for path in user.home.glob("*.deb")}
     return Peer(chroot_s=made.wall_s, build_s=run.wall_s, made=debs)
 
@@ -123,12 +115,7 @@ def _command() -> str:
     return f"sbuild --chroot-mode=unshare --dist={SUITE} --arch-any --no-arch-all --no-run-lintian X.dsc"
 
 
-def _last(text: str) -> str:
+def last_line(text: str) -> str:
     """Return the last line that says something, without addresses."""
     lines = [line for line in text.splitlines() if line.strip() and "://" not in line]
     return lines[-1][:200] if lines else "no message"
-
-
-def against_debrebuild() -> Findings:
-    """Not yet; see DEBREBUILD."""
-    raise LeftOut(DEBREBUILD)

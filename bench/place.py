@@ -68,14 +68,15 @@ class Place:
         say(f"base image {self.image[:19]}")
 
     def cold(self) -> None:
-        """Forget all but the base image and its lock: prepared environments, downloads, indices, apt's answers."""
+        """Forget all but what `rebuilder image build` makes: environments, downloads, indices, apt's answers."""
         self.rebuilder("cache", "clear")
-        for name in ("dependencies", "indices"):
+        self.prepare()
+        for name in ("blobs", "dependencies", "indices"):
             shutil.rmtree(self.root / "cache" / name, ignore_errors=True)
 
     def bare(self) -> bool:
         """Forget the base image as well; False when the engine keeps it, because other images are built on it."""
-        self.cold()
+        self.rebuilder("cache", "clear")
         shutil.rmtree(self.root / "cache", ignore_errors=True)
         tag = f"rebuilder/base:{self.image.removeprefix('sha256:')[:12]}"
         return subprocess.run([self.engine_client(), "rmi", tag], capture_output=True, check=False).returncode == 0

@@ -48,6 +48,8 @@ class DebianSettings:
     """Base address of a snapshot archive, for versions that the mirrors no longer carry."""
     buildinfo_pool: str | None = field(metadata=table.checked(place.verify_uri), default=None)
     """Base address of a .buildinfo pool, or None."""
+    images: tuple[tuple[str, str], ...] = field(metadata=table.checked(place.verify_images), default=())
+    """Suites whose base image is pulled instead of bootstrapped, each with its image as `NAME@sha256:…`."""
     archive_keyring: Path = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
     developer_keyrings: tuple[Path, ...] = (
         Path("/usr/share/keyrings/debian-keyring.gpg"),
@@ -100,6 +102,51 @@ class Settings:
     report_timeout_s: int = 600
     passphrase_file: Path | None = None
     """Where the passphrase of the attestation key is (first line, mode 0600); None for a key without one."""
+
+    @property
+    def blobs_dir(self) -> Path:
+        """Downloads and results of stages, by digest."""
+        return self.cache / "blobs"
+
+    @property
+    def incoming_dir(self) -> Path:
+        """Downloads until they are verified."""
+        return self.cache / "incoming"
+
+    @property
+    def indices_dir(self) -> Path:
+        """Unpacked package indices, by digest."""
+        return self.cache / "indices"
+
+    @property
+    def answers_dir(self) -> Path:
+        """What apt answered about build-dependencies, by what it was asked."""
+        return self.cache / "dependencies"
+
+    @property
+    def images_dir(self) -> Path:
+        """Locks of base images, and which images were made from them."""
+        return self.cache / "images"
+
+    @property
+    def prepared_dir(self) -> Path:
+        """Records of the prepared environments that the engine holds."""
+        return self.cache / "prepared"
+
+    @property
+    def snapshots_dir(self) -> Path:
+        """What was seen of the past, apart from the memory of the present in `state`."""
+        return self.cache / "snapshot"
+
+    @property
+    def scratch_dir(self) -> Path:
+        """Large files of one stage: on the cache's disk, for the system's own directory may be memory."""
+        return self.cache / "scratch"
+
+    @property
+    def use_lock(self) -> Path:
+        """Shared by runs, held alone by who prunes the caches."""
+        return self.cache / "in-use.lock"
 
 
 _FILE_NAME = "rebuilder.toml"

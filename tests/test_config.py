@@ -153,6 +153,43 @@ def test_every_fault_of_every_archive_is_reported_at_once(tmp_path: Path) -> Non
         assert part in message
 
 
+_PINNED = f"127.0.0.1:5000/team/base@sha256:{'0' * 64}"
+
+
+def test_images_are_chosen_by_suite(tmp_path: Path) -> None:
+    """A table under the names of suites; the variable has the same as words, and replaces it."""
+    path = _file(tmp_path, f'[debian.images]\ntrixie = "{_PINNED}"\n"trixie/updates" = "{_PINNED}"')
+    both = (("trixie", _PINNED), ("trixie/updates", _PINNED))
+    assert load_settings(path, environment={}).debian.images == both
+    words = {"REBUILDER_DEBIAN_IMAGES": f"sid={_PINNED}, forky={_PINNED}"}
+    assert load_settings(path, environment=words).debian.images == (("sid", _PINNED), ("forky", _PINNED))
+
+
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [
+        ('"debian:trixie"', "expected an image as NAME@sha256: and 64 hexadecimal digits, found 'debian:trixie'"),
+        (f'"{_PINNED.replace("@", ":tag@")}"', "expected an image as NAME@sha256:"),
+        (f'"--privileged@{_PINNED.partition("@")[2]}"', "expected an image as NAME@sha256:"),
+        (f'"{"a" * 400}@{_PINNED.partition("@")[2]}"', "expected an image as NAME@sha256:"),
+        ("7", "expected text for trixie, found 7"),
+        (f'{{deeper = "{_PINNED}"}}', "expected text for trixie, found a table"),
+    ],
+)
+def test_an_image_that_is_not_pinned_is_refused(value: str, problem: str, tmp_path: Path) -> None:
+    """A tag means another image tomorrow; a tag beside a digest is checked by nobody."""
+    assert f"debian.images: {problem}" in _faults(f"[debian.images]\ntrixie = {value}", tmp_path)
+
+
+def test_a_suite_of_an_image_is_named_in_full(tmp_path: Path) -> None:
+    """No pattern, no path, no word without a value, no list."""
+    for text in (f'"*" = "{_PINNED}"', f'"../x" = "{_PINNED}"'):
+        assert "debian.images: expected the name of a suite" in _faults(f"[debian.images]\n{text}", tmp_path)
+    assert "debian.images: expected a table, found ['a']" in _faults('debian.images = ["a"]', tmp_path)
+    words = {"REBUILDER_DEBIAN_IMAGES": "trixie"}
+    assert "REBUILDER_DEBIAN_IMAGES: expected NAME=VALUE, found 'trixie'" in _faults("", tmp_path, words)
+
+
 @pytest.mark.parametrize(
     "uri",
     ["http://", "https:///debian", "file://debian", "file:", "http://[::1", "http://a.test:x/", "http://a.test/\u202e"],

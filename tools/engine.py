@@ -28,7 +28,7 @@ BY_HAND = """\
 no container engine answers, and one is started only by root on Debian or Ubuntu. Choose:
   sudo make engine                                      install Debian's docker.io and start it
   export DOCKER_HOST=unix:///run/user/$(id -u)/podman/podman.sock; systemctl --user start podman.socket
-                                                        use Podman without root
+                                                        use Podman without root (docs/GUIDE.md says what it needs)
   export DOCKER_HOST=tcp://ADDRESS:2375                 use an engine elsewhere"""
 
 

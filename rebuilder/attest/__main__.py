@@ -15,6 +15,7 @@ from rebuilder.attest.keys import Role
 from rebuilder.attest.keystore import enrolled, key_uri
 from rebuilder.attest.signer import sign_request
 from rebuilder.attest.signing import open_signer
+from rebuilder.attest.withdrawal_request import is_withdrawal_request, sign_withdrawal
 from rebuilder.errors import RebuilderError
 
 PASSPHRASE_LIMIT_BYTES = 4096
@@ -31,12 +32,12 @@ def main(arguments: Sequence[str]) -> int:
     passphrase = _read_passphrase if options.passphrase_stdin else None
     try:
         signer = open_signer(options.key or key_uri(options.state, Role.ATTESTATION), passphrase=passphrase)
-        paths = sign_request(
-            options.request,
-            signer=signer,
-            builders=enrolled(options.state, Role.BUILDER),
-            journal=options.state / "signed",
-        )
+        journal = options.state / "signed"
+        if is_withdrawal_request(options.request):
+            paths = sign_withdrawal(options.request, signer=signer, journal=journal)
+        else:
+            builders = enrolled(options.state, Role.BUILDER)
+            paths = sign_request(options.request, signer=signer, builders=builders, journal=journal)
     except RebuilderError as error:
         report = {"error": type(error).__name__, "message": str(error), "hint": error.hint}
         sys.stderr.write(json.dumps(report) + "\n")

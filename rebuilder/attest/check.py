@@ -33,11 +33,13 @@ from rebuilder.attest.published import attester_key, load_context, load_payloads
 from rebuilder.attest.request import parse_dossier
 from rebuilder.attest.verdict import not_checked
 from rebuilder.attest.verify_request import verify_rebuild_documents
+from rebuilder.attest.withdrawal import load_withdrawal
 from rebuilder.errors import DigestMismatch, HostileInput, SignatureRefused
 from rebuilder.model.comparison import ArtifactComparison
 from rebuilder.model.digest import Digest
 from rebuilder.model.dossier import Dossier
 from rebuilder.model.verdict import Verdict
+from rebuilder.model.withdrawal import FILE_NAME as WITHDRAWAL
 from rebuilder.world.files import digest_of, storage_errors
 
 LOG_LIMIT_BYTES = 1024**3
@@ -48,12 +50,13 @@ def check(result: Path, keys: Sequence[PublicKey], *, helpers: Helpers | None = 
     """Compute a published verdict again; raise UntrustedError at the first thing that does not hold.
 
     1. The dossier is read; the verdict statements are verified with the reader's keys, and give the context.
-    2. All documents are derived again; each is there, signed by the same key, and byte for byte the derived one;
+    2. A withdrawal, where there is one, is by the key that signed the result, and of this result.
+    3. All documents are derived again; each is there, signed by the same key, and byte for byte the derived one;
        the builder's records, plan, lock and the verdicts' logic hold (as the signer checked them).
-    3. Every evidence file that was signed for is there with its digest; logs decompress to the digest in the record.
-    4. Nothing else lies in the directory but derived files.
-    5. Where the files of an artifact are there, they are compared once more; where signed indices can be verified
-       again, they are.
+    4. Every evidence file that was signed for is there with its digest; logs decompress to the digest in the record.
+    5. Nothing else lies in the directory but derived files.
+    6. Where the files of an artifact are there, they are compared once more; where diffoscope's JSON is there, causes
+       are inferred from it once more; where signed indices can be verified again, they are.
     """
     if not keys:
         raise SignatureRefused(
@@ -62,14 +65,21 @@ def check(result: Path, keys: Sequence[PublicKey], *, helpers: Helpers | None = 
     given = helpers or Helpers()
     dossier = parse_dossier(read_document(result, DOSSIER))
     context = load_context(result, dossier, keys)
-    payloads = load_payloads(result, places(dossier, context), attester_key(context, keys))
+    key = attester_key(context, keys)
+    withdrawal = load_withdrawal(result, dossier, context, key)
+    payloads = load_payloads(result, places(dossier, context), key)
     attached = {name: read_document(result, name) for name in _ATTACHED if (result / name).exists()}
     verify_rebuild_documents(dossier, context, attached, payloads)
     _evidence(result, dossier, context)
     derived = _coverage(result, dossier, context, payloads.keys())
     verified, absent = _summary(dossier, context), list(_absent(dossier, context))
     not_seen = list(_rendered(result, dossier, derived, given))
+    if withdrawal is None:
+        not_seen.append("whether the result has been withdrawn since this copy of it was made")
+    else:
+        verified.append(f"withdrawn by attestation key {withdrawal.attester}, which signed it")
     _again(result, dossier, given, verified, not_seen)
+    _inferred(result, dossier, given, verified, not_seen)
     _shared(dossier, given, verified, absent)
     _authentication(dossier, given, verified, not_seen)
     if result.resolve().name != rebuild_id(dossier, context):
@@ -78,8 +88,9 @@ def check(result: Path, keys: Sequence[PublicKey], *, helpers: Helpers | None = 
     return CheckReport(
         rebuild_id=rebuild_id(dossier, context),
         dossier=dossier,
-        verdict=dossier.verdict,
+        verdict=dossier.verdict if withdrawal is None else Verdict.UNDECIDED,
         attester=context.attester,
+        withdrawal=withdrawal,
         verified=tuple(verified),
         absent=tuple(absent),
         not_checked=tuple(dict.fromkeys([*not_seen, *notes])),
@@ -118,8 +129,8 @@ def _log_digest(path: Path) -> Digest:
 
 
 def _coverage(result: Path, dossier: Dossier, context: Context, signed: Iterable[str]) -> tuple[str, ...]:
-    accounted = {DOSSIER, *(document.path for document in context.documents), *signed}
-    rest = [path for path in list_files(result) if path not in accounted]
+    accounted = {DOSSIER, WITHDRAWAL, *(document.path for document in context.documents), *signed}
+    rest = [path for path in list_files(result, whole=True) if path not in accounted]
     derived = derived_files(dossier)
     for path in rest:
         if path not in derived:
@@ -161,6 +172,22 @@ def _same_answer(recorded: ArtifactComparison, fresh: ArtifactComparison) -> Non
     places = {finding.path for finding in recorded.findings}
     if recorded.findings_omitted == 0 and any(finding.path not in places for finding in fresh.findings):
         raise HostileInput(f"{name}: comparing again finds a difference that was not published")
+
+
+def _inferred(result: Path, dossier: Dossier, helpers: Helpers, verified: list[str], not_seen: list[str]) -> None:
+    for recorded in dossier.comparison.artifacts:
+        name, path = recorded.filename, f"reports/{recorded.filename}/diffoscope.json"
+        if recorded.inference is None:
+            continue
+        fresh = None
+        if helpers.reinfer is not None and (result / path).is_file():
+            fresh = helpers.reinfer(read_document(result, path), recorded.inference.rule)
+        if fresh is None:
+            not_seen.append(f"{name}: which causes diffoscope's report points to was not inferred again")
+        elif fresh != recorded.inference:
+            raise HostileInput(f"{name}: diffoscope's report points to other causes than those that were published")
+        else:
+            verified.append(f"{name}: diffoscope's report points to the causes that are said to be inferred from it")
 
 
 def _shared(dossier: Dossier, helpers: Helpers, verified: list[str], absent: list[str]) -> None:

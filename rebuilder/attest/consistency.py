@@ -14,7 +14,7 @@ from rebuilder.attest.context import plan_id, verify_path
 from rebuilder.errors import HostileInput
 from rebuilder.model.cause import Cause, in_reporting_order
 from rebuilder.model.codec import render
-from rebuilder.model.comparison import ArtifactComparison
+from rebuilder.model.comparison import INFERABLE, ArtifactComparison
 from rebuilder.model.digest import Digest
 from rebuilder.model.dossier import Dossier
 from rebuilder.model.rebuild import Rebuild
@@ -34,6 +34,7 @@ def verify_dossier(dossier: Dossier) -> None:
     4. Every artifact of the release is compared exactly once, with the reference that the release names.
     5. Each comparison's rebuilt file is an output of the rebuild, and its verdict follows from the digests.
     6. Each control answer follows from the control run's digests.
+    7. What was inferred from diffoscope's report stands beside an answer that has one, and is never security-relevant.
     """
     _plan(dossier)
     _trust(dossier)
@@ -43,6 +44,7 @@ def verify_dossier(dossier: Dossier) -> None:
         _outputs(dossier, comparison)
         _verdict(dossier, comparison)
         _control(dossier, comparison)
+        _inference(comparison)
 
 
 def _plan(dossier: Dossier) -> None:
@@ -62,6 +64,10 @@ def _plan(dossier: Dossier) -> None:
         _require(
             Digest.of(render(dossier.lock)) == plan.environment.lock,
             "the image lock is not the one that the plan names",
+        )
+        _require(
+            dossier.lock.pulled is None or dossier.lock.pulled.image == plan.environment.image,
+            "the image lock is of a pulled image that is not the one that the plan names",
         )
 
 
@@ -194,6 +200,22 @@ def _control(dossier: Dossier, comparison: ArtifactComparison) -> None:
         case _:
             assert_never(comparison.control)
     _require(holds, f"{comparison.filename}: control `{comparison.control}` does not follow from the control run")
+
+
+def _inference(comparison: ArtifactComparison) -> None:
+    inference = comparison.inference
+    if inference is None:
+        return
+    name = comparison.filename
+    reported = any(kind == "diffoscope-json" for kind, _ in comparison.reports)
+    _require(reported, f"{name}: causes are inferred from a report that is not named")
+    apart = comparison.verdict in {Verdict.EQUIVALENT, Verdict.DIFFERENT}
+    _require(apart, f"{name}: causes are inferred, but nothing was compared that differs")
+    _require(
+        all(each.cause in INFERABLE for each in inference.causes),
+        f"{name}: a cause is inferred that only our own findings can give",
+    )
+    _require(inference.omitted >= 0, f"{name}: a negative number of inferred causes was left out")
 
 
 def _output(run: Rebuild | None, filename: str) -> FileReference | None:

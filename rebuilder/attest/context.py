@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from rebuilder.attest.keys import PublicKey, parse_public_key
 from rebuilder.errors import HostileInput
+from rebuilder.model import rebuild_id as names
 from rebuilder.model.codec import render
 from rebuilder.model.digest import Digest
 from rebuilder.model.dossier import Dossier
@@ -45,8 +46,8 @@ class Context:
     def __post_init__(self) -> None:
         if not _KEYID.match(self.attester):
             raise ValueError("the attester's key id is a SHA-256 in hexadecimal")
-        if self.ordinal < 0:
-            raise ValueError("an ordinal is not negative")
+        if not 0 <= self.ordinal < names.ORDINAL_LIMIT:
+            raise ValueError(f"an ordinal is not negative and below {names.ORDINAL_LIMIT}")
         paths = [document.path for document in self.documents]
         if paths != sorted(set(paths)):
             raise ValueError("documents are sorted by path, each path once")
@@ -82,9 +83,8 @@ def plan_id(dossier: Dossier) -> Digest | None:
 
 def rebuild_id(dossier: Dossier, context: Context) -> str:
     """Name of the result directory: (plan, builder, ordinal), or the release in the plan's place if there is none."""
-    plan = plan_id(dossier)
-    what = plan.hex[:16] if plan else f"unplanned-{Digest.of(render(dossier.release)).hex[:16]}"
-    return f"{what}-{context.builder_key.keyid[:8]}-{context.ordinal}"
+    subject = names.subject_of(dossier)
+    return names.render(names.RebuildId.of(subject, builder=context.builder_key.keyid, ordinal=context.ordinal))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,26 +14,33 @@ from rebuilder.world.files import storage_errors
 FILES_LIMIT = 20_000
 
 
-def list_files(root: Path) -> tuple[str, ...]:
-    """Give the paths of all files below `root`, sorted; refuse links, devices, strange names and too many of them."""
+def list_files(root: Path, *, whole: bool = False) -> tuple[str, ...]:
+    """Give the paths of all files below `root`, sorted; refuse links, devices, strange names and too many of them.
+
+    With `whole`, a directory that holds nothing is refused as well: no document can speak of it.
+    """
     found = []
-    for path in _walk(root, ""):
+    for path in _walk(root, "", whole=whole):
         found.append(path)
         if len(found) > FILES_LIMIT:
             raise HostileInput(f"{root.name}: more than {FILES_LIMIT} files")
     return tuple(sorted(found))
 
 
-def _walk(directory: Path, prefix: str) -> Iterator[str]:
+def _walk(directory: Path, prefix: str, *, whole: bool) -> Iterator[str]:
     with storage_errors(directory):
         entries = list(os.scandir(directory))
+    if whole and prefix and not entries:
+        raise HostileInput(
+            f"{prefix} is an empty directory: no document speaks of it", hint="remove it, or fetch again"
+        )
     for entry in entries:
         path = f"{prefix}{entry.name}"
         verify_path(path)
         with storage_errors(directory):
             mode = entry.stat(follow_symlinks=False).st_mode
         if stat.S_ISDIR(mode):
-            yield from _walk(directory / entry.name, f"{path}/")
+            yield from _walk(directory / entry.name, f"{path}/", whole=whole)
         elif stat.S_ISREG(mode):
             yield path
         else:

@@ -24,6 +24,10 @@ class Journal:
     def __init__(self, root: Path) -> None:
         self._root = root
 
+    def kept(self, name: str) -> dict[str, bytes] | None:
+        """Return the payloads that were journalled under a name; None if there are none."""
+        return _load(self._root / name / "payloads.json")
+
     def sign_once(
         self, rebuild_id: str, payloads: Mapping[str, bytes], sign: Callable[[str, bytes], bytes]
     ) -> dict[str, bytes]:

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
 from securesystemslib.exceptions import UnverifiedSignatureError, VerificationError
 from securesystemslib.formats import encode_canonical
-from securesystemslib.signer import Signature, SSlibKey  # type: ignore[attr-defined]  # re-exported, not in __all__
+from securesystemslib.signer import Signature, SSlibKey
 
 from rebuilder.errors import HostileInput, SignatureRefused
 

@@ -14,7 +14,7 @@ from rebuilder.attest.verdict import predicate_type
 from rebuilder.model.comparison import ArtifactComparison
 from rebuilder.model.digest import Digest
 from rebuilder.model.dossier import Dossier
-from rebuilder.model.plan import Plan
+from rebuilder.model.plan import ImageLock, Plan
 from rebuilder.model.rebuild import Rebuild
 from rebuilder.model.verdict import Verdict
 
@@ -53,7 +53,7 @@ def provenance_statement(case: Case, comparison: ArtifactComparison) -> bytes | 
                 "plan": digest_set(run.plan),
             },
             "internalParameters": _internal(plan),
-            "resolvedDependencies": _dependencies(plan),
+            "resolvedDependencies": _dependencies(plan, dossier.lock),
         },
         "runDetails": _run(case, run),
     }
@@ -103,11 +103,12 @@ def _internal(plan: Plan) -> dict[str, Any]:
     }
 
 
-def _dependencies(plan: Plan) -> list[dict[str, Any]]:
+def _dependencies(plan: Plan, lock: ImageLock | None) -> list[dict[str, Any]]:
     environment = plan.environment
+    pulled = {"pulled": lock.pulled.reference} if lock is not None and lock.pulled is not None else {}
     inputs = [{**resource(source), "annotations": {"kind": "source"}} for source in plan.sources]
     inputs += [
-        {"name": "image", "digest": digest_set(environment.image), "annotations": {"kind": "image"}},
+        {"name": "image", "digest": digest_set(environment.image), "annotations": {"kind": "image", **pulled}},
         {"name": "lock.json", "digest": digest_set(environment.lock), "annotations": {"kind": "image-lock"}},
     ]
     inputs += [

@@ -76,6 +76,11 @@ def load_request(directory: Path) -> Request:
     context = parse(context_bytes, Context)
     if render(context) != context_bytes:
         raise HostileInput("context.json is not in canonical form")
+    if not (directory / DOSSIER).is_file():
+        raise HostileInput(
+            f"{DOSSIER} is missing from the signing request",
+            hint="the request is incomplete: copy its directory again, whole",
+        )
     names = [name for name in (PLAN, LOCK, BUILDER_RECORD, CONTROL_RECORD) if (directory / name).exists()]
     paths = list_files(directory / UNSIGNED)
     return Request(

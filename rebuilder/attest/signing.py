@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from securesystemslib.signer import CryptoSigner  # type: ignore[attr-defined]  # re-exported, not in __all__
+from securesystemslib.signer import CryptoSigner
 
 from rebuilder.attest.keys import PublicKey
 from rebuilder.attest.keystore import Passphrase, load_private_key

@@ -11,6 +11,7 @@ from typing import Any
 
 from rebuilder.attest.context import Case, Context, about
 from rebuilder.attest.describe import describe, digest_set, resource, statement
+from rebuilder.model.cause import in_reporting_order
 from rebuilder.model.codec import render
 from rebuilder.model.comparison import ArtifactComparison
 from rebuilder.model.digest import Digest
@@ -30,7 +31,7 @@ def predicate_type(verdict: Verdict) -> str:
 def verdict_statement(case: Case, comparison: ArtifactComparison) -> bytes:
     """Render the unsigned verdict statement of one artifact."""
     dossier, context = case.dossier, case.context
-    kind, subject = _subject(case, comparison)
+    kind, subject = subject_of(dossier, case.dossier_digest, comparison)
     predicate = {
         "verdict": str(comparison.verdict),
         "causes": [str(cause) for cause in comparison.causes],
@@ -65,6 +66,8 @@ def not_checked(dossier: Dossier, comparison: ArtifactComparison) -> list[str]:
     notes = ["whether an independent builder obtains the same bytes"]
     if dossier.plan is not None and dossier.plan.environment.fidelity is Fidelity.INFERRED:
         notes.append("whether the published artifact was built in this environment: it is inferred")
+    if dossier.lock is not None and dossier.lock.pulled is not None:
+        notes.append("whether the files of the base image are those of its packages: it was pulled, not bootstrapped")
     for piece in _evidence(dossier, comparison):
         notes += [f"{piece.scheme}, {piece.subject}: {note}" for note in piece.not_checked]
     if comparison.findings_omitted:
@@ -73,15 +76,15 @@ def not_checked(dossier: Dossier, comparison: ArtifactComparison) -> list[str]:
     return list(dict.fromkeys(notes))
 
 
-def _subject(case: Case, comparison: ArtifactComparison) -> tuple[str, list[dict[str, Any]]]:
-    dossier = case.dossier
+def subject_of(dossier: Dossier, digest: Digest, comparison: ArtifactComparison) -> tuple[str, list[dict[str, Any]]]:
+    """Say which file a statement about an artifact is about, and what that file is; `digest` is the dossier's."""
     if comparison.reference is not None:
         return "reference", [resource(comparison.reference)]
     if comparison.rebuilt is not None:
         return "rebuilt", [resource(comparison.rebuilt)]
     if dossier.release.sources:
         return "source", [resource(source) for source in dossier.release.sources]
-    return "dossier", [{"name": "dossier.json", "digest": digest_set(case.dossier_digest)}]
+    return "dossier", [{"name": "dossier.json", "digest": digest_set(digest)}]
 
 
 def _release(dossier: Dossier) -> dict[str, Any]:
@@ -131,7 +134,7 @@ def _authentication(dossier: Dossier, comparison: ArtifactComparison, context: C
 def _environment(dossier: Dossier) -> dict[str, Any] | None:
     if dossier.plan is None:
         return None
-    environment = dossier.plan.environment
+    environment, lock = dossier.plan.environment, dossier.lock
     return {
         "fidelity": str(environment.fidelity),
         "reason": environment.reason,
@@ -140,6 +143,7 @@ def _environment(dossier: Dossier) -> dict[str, Any] | None:
         "lock": digest_set(environment.lock),
         "packages": digest_set(Digest.of(render(environment.packages))),
         "packageCount": len(environment.packages),
+        **({"pulled": lock.pulled.reference} if lock is not None and lock.pulled is not None else {}),
     }
 
 
@@ -173,11 +177,27 @@ def _comparison(dossier: Dossier, comparison: ArtifactComparison) -> dict[str, A
         for (cause, stabilizer), count in counts.items()
     ]
     return {
+        **_inferred(comparison),
         "rule": dossier.comparison.rule,
         "stabilizers": [describe(stabilizer) for stabilizer in comparison.stabilizers],
         "findings": summary,
         "findingsOmitted": comparison.findings_omitted,
         "reports": [{"kind": kind, "digest": digest_set(digest)} for kind, digest in comparison.reports],
+    }
+
+
+def _inferred(comparison: ArtifactComparison) -> dict[str, Any]:
+    """Causes that another program's report points to, apart from ours; absent where none was read."""
+    inference = comparison.inference
+    if inference is None:
+        return {}
+    return {
+        "inferred": {
+            "from": "diffoscope-json",
+            "rule": inference.rule,
+            "causes": [str(cause) for cause in in_reporting_order({each.cause for each in inference.causes})],
+            "places": len(inference.causes) + inference.omitted,
+        }
     }
 
 

@@ -21,6 +21,7 @@ from rebuilder.model.digest import Digest
 from rebuilder.model.dossier import Dossier
 
 VERDICT_NAME = "/verdict.dsse.json"
+VERDICT_SCHEMA, WITHDRAWAL_SCHEMA = "verdict-v1", "withdrawal-v1"
 
 
 def verify_rebuild_documents(
@@ -44,10 +45,10 @@ def verify_rebuild_documents(
     _payloads(derived, unsigned)
 
 
-def verify_schema(payload: bytes, name: str) -> None:
-    """Raise HostileInput unless a verdict statement satisfies the published JSON Schema."""
+def verify_schema(payload: bytes, name: str, schema: str = VERDICT_SCHEMA) -> None:
+    """Raise HostileInput unless a statement satisfies the published JSON Schema."""
     try:
-        _validator().validate(parse_json(payload))
+        _validator(schema).validate(parse_json(payload))
     except jsonschema.ValidationError as error:
         where = "/".join(str(part) for part in error.absolute_path)
         raise HostileInput(
@@ -119,6 +120,6 @@ def _same(found: bytes | None, expected: bytes | None, name: str) -> None:
 
 
 @cache
-def _validator() -> jsonschema.Draft202012Validator:
-    text = files("rebuilder.attest").joinpath("schema/verdict-v1.schema.json").read_text("utf-8")
+def _validator(schema: str) -> jsonschema.Draft202012Validator:
+    text = files("rebuilder.attest").joinpath(f"schema/{schema}.schema.json").read_text("utf-8")
     return jsonschema.Draft202012Validator(json.loads(text))

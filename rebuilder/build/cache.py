@@ -1,15 +1,16 @@
 """What is kept between runs, within a disk budget: prepared environments, and downloads by digest.
 
-Both forget what was used longest ago, and never what somebody uses now: a use holds a shared lock, and removal takes
-that lock alone or leaves the thing where it is. Images live in the engine; what may be used of them is what the index
+Both forget what was used longest ago, and never what somebody uses now. The use of an environment holds a shared lock,
+and removal takes that lock alone or leaves the thing where it is; downloads are removed while no run is under way
+(`rebuilder.stages.tidying`). Images live in the engine; what may be used of them is what the index
 here says (image id and tree digest), for anybody who reaches the engine can label an image.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,12 +19,11 @@ from typing import Protocol
 from rebuilder.build import locks
 from rebuilder.build.bases import Bases
 from rebuilder.build.container import Engine
-from rebuilder.errors import EngineFailure, HostileInput, StorageFailure
+from rebuilder.errors import EngineFailure
 from rebuilder.model import codec
 from rebuilder.model.digest import Digest
+from rebuilder.store.kept import load_kept
 from rebuilder.world import files
-
-_RECORD_LIMIT_BYTES = 4 * 1024**2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,19 +150,23 @@ class PreparedIndex:
 
     def _kept(self) -> list[_Kept]:
         """Environments and bases, used longest ago first; a base is used whenever an environment of it is."""
-        environments = [
-            _Kept(
-                last_use=_last_use(self._path(record.key)),
-                size_bytes=record.size_bytes,
-                remove=partial(self._remove, record),
+        environments = []
+        used: dict[Digest, float] = {}
+        for record in self.records():
+            last_use = _last_use(self._path(record.key))
+            used[record.base] = max(last_use, used.get(record.base, 0.0))
+            environments.append(
+                _Kept(last_use=last_use, size_bytes=record.size_bytes, remove=partial(self._remove, record))
             )
-            for record in self.records()
-        ]
         bases = [
-            _Kept(last_use=last_use, size_bytes=base.size_bytes, remove=partial(self.bases.remove, base.image))
+            _Kept(
+                last_use=max(last_use, used.get(base.image, 0.0)),
+                size_bytes=base.size_bytes,
+                remove=partial(self.bases.remove, base.image),
+            )
             for last_use, base in self.bases.kept()
         ]
-        return sorted([*environments, *bases], key=lambda one: one.last_use)
+        return sorted([*environments, *bases], key=lambda one: one.last_use)  # stable: a base after its environments
 
     def _remove(self, record: PreparedRecord) -> bool:
         with locks.exclusive_if_free(self.use_lock(record.key)) as free:
@@ -179,10 +183,7 @@ class PreparedIndex:
         return self._root / f"{key.hex}.json"
 
     def _read(self, path: Path) -> PreparedRecord | None:
-        try:
-            return codec.parse(files.read(path, limit_bytes=_RECORD_LIMIT_BYTES), PreparedRecord)
-        except (StorageFailure, HostileInput):
-            return None
+        return load_kept(path, PreparedRecord)
 
     def _touch(self, record: PreparedRecord) -> None:
         with suppress(OSError):
@@ -190,20 +191,13 @@ class PreparedIndex:
 
 
 class Downloads:
-    """Downloaded files by digest, as LocalBlobs keeps them under the same root."""
+    """Downloaded files by digest, as LocalBlobs keeps them under the same root.
+
+    Whoever prunes sees to it that no run is under way; who uses a file notes it in the file's modification time.
+    """
 
     def __init__(self, root: Path) -> None:
         self._root = root
-
-    @contextmanager
-    def using(self, digests: Iterable[Digest]) -> Iterator[None]:
-        """Keep these from being removed meanwhile, and note that they are used."""
-        with ExitStack() as stack:
-            for digest in sorted(set(digests)):
-                stack.enter_context(locks.shared(self._lock_path(digest)))
-                with suppress(OSError):
-                    os.utime(self._path(digest))
-            yield
 
     def usage(self) -> Usage:
         """See Cache.usage."""
@@ -218,28 +212,14 @@ class Downloads:
         for path in kept:
             if freed >= excess:
                 break
-            freed_here = self._remove(path)
-            count += freed_here is not None
-            freed += freed_here or 0
+            with files.storage_errors(path):
+                freed += path.stat().st_size
+                path.unlink()
+            count += 1
         return Usage(name="downloads", count=count, size_bytes=freed)
-
-    def _remove(self, path: Path) -> int | None:
-        with locks.exclusive_if_free(self._lock_path(Digest(path.name))) as free, files.storage_errors(path):
-            if not free:
-                return None
-            size = path.stat().st_size
-            path.unlink()
-            return size
 
     def _paths(self) -> list[Path]:
         return [path for path in (self._root / "sha256").glob("[0-9a-f][0-9a-f]/*") if len(path.name) == 64]
-
-    def _path(self, digest: Digest) -> Path:
-        return self._root / "sha256" / digest.hex[:2] / digest.hex
-
-    def _lock_path(self, digest: Digest) -> Path:
-        """One of 256 locks: a use keeps its neighbours too, and no file a blob is left behind."""
-        return self._root / "locks" / digest.hex[:2]
 
 
 def _sum(kept: list[_Kept]) -> Usage:

@@ -117,6 +117,12 @@ class Description:
     version: str
     kernel: str
     architecture: str
+    rootless: bool = False
+    """Whether it runs without root, in a user namespace."""
+    counts_users: bool = False
+    """Whether processes are bounded by their user's number, for want of a control group."""
+    unenforced: tuple[str, ...] = ()
+    """Limits that it takes and does not keep, one or two words each."""
 
 
 class Container(Protocol):
@@ -144,8 +150,8 @@ class Container(Protocol):
     def kill(self) -> None:
         """Kill every process of it at once; nothing happens if it has ended."""
 
-    def execute(self, command: tuple[str, ...], *, user: str) -> Finished:
-        """Run a short trusted command inside while it runs."""
+    def terminate(self) -> None:
+        """Ask its command to end (SIGTERM); nothing happens if it has ended."""
 
     def commit(self, labels: Mapping[str, str], *, tag: str) -> Digest:
         """Make an image of its root file system (volumes and tmpfs are left out) and return the id."""

@@ -26,16 +26,18 @@ from docker.utils import kwargs_from_env
 from rebuilder.build.container import (
     LABEL,
     Description,
-    Finished,
     ImageRecord,
     Leftover,
     Spec,
     State,
 )
 from rebuilder.build.engine_errors import engine_errors, knock, raise_for_status, raise_reported
+from rebuilder.build.engine_facts import described, ulimits
+from rebuilder.build.overseer import KILLED, overseen
 from rebuilder.build.owner import Owner
 from rebuilder.errors import EngineFailure, EnvironmentUnavailable, ResourceExhausted
 from rebuilder.model.digest import Digest
+from rebuilder.model.place import verify_image
 
 _ANSWER_S = 600
 """How long one answer may take: a commit or a load of a big image is one answer."""
@@ -58,6 +60,7 @@ class DockerEngine:
         self._address = address
         self._owner = owner or Owner.here()
         self._client: docker.APIClient | None = None
+        self._described: Description | None = None
         self._connecting = threading.Lock()
 
     @property
@@ -67,23 +70,18 @@ class DockerEngine:
 
     def describe(self) -> Description:
         """See Engine.describe."""
-        with engine_errors("asking its version"):
-            answer = self._api.version()
-        names = [part.get("Name", "") for part in answer.get("Components", [])]
-        podman = any("podman" in name.lower() for name in names)
-        return Description(
-            name="podman" if podman else "docker",
-            version=str(answer.get("Version", "")),
-            kernel=str(answer.get("KernelVersion", "")),
-            architecture=str(answer.get("Arch", "")),
-        )
+        if self._described is None:
+            with engine_errors("asking its version"):
+                self._described = described(self._api.version(), self._api.info())
+        return self._described
 
     @contextmanager
     def container(self, spec: Spec) -> Iterator[DockerContainer]:
         """See Engine.container."""
         with self._removed_in_the_end("container") as name:
+            description = self.describe()
             with engine_errors("creating a container"):
-                self._create(name, spec)
+                self._create(name, spec, description)
             yield DockerContainer(self, name)
 
     @contextmanager
@@ -122,12 +120,14 @@ class DockerEngine:
 
     def pull(self, reference: str) -> Digest:
         """See Engine.pull."""
-        name, separator, digest = reference.rpartition("@")
-        if not separator or not name:
-            raise EnvironmentUnavailable(f"image {reference!r} is not pinned", hint="name it as `name@sha256:…`")
+        try:
+            verify_image(reference)
+        except ValueError as error:
+            raise EnvironmentUnavailable(f"image {reference[:160]!r} is not pinned", hint=str(error)) from error
+        name, _, digest = reference.rpartition("@")
         with engine_errors(f"pulling {reference}"):
             raise_reported(self._api.pull(name, tag=digest, stream=True, decode=True))
-            return Digest.parse(self._api.inspect_image(reference)["Id"])
+            return Digest.parse(_prefixed(self._api.inspect_image(reference)["Id"]))
 
     def image(self, image: Digest) -> ImageRecord | None:
         """See Engine.image."""
@@ -229,8 +229,9 @@ class DockerEngine:
     def _url(self, resource: str) -> str:
         return f"{self._api.base_url}/v{self._api.api_version}{resource}"
 
-    def _create(self, name: str, spec: Spec) -> None:
+    def _create(self, name: str, spec: Spec, description: Description) -> None:
         limits = spec.limits
+        rlimits = tuple(ulimits(spec, description))
         host = self._api.create_host_config(
             network_mode="none",
             cap_drop=["ALL"],
@@ -251,17 +252,13 @@ class DockerEngine:
             pids_limit=limits.pids,
             nano_cpus=int(limits.cpus * 1e9),
             log_config=LogConfig(type=LogConfig.types.NONE),
-            ulimits=[
-                Ulimit(name="core", soft=0, hard=0),
-                Ulimit(name="nproc", soft=16384, hard=16384),
-                Ulimit(name="nofile", soft=1024, hard=4096),
-            ],
+            ulimits=[Ulimit(name=name, soft=soft, hard=hard) for name, soft, hard in rlimits],
             ipc_mode="private",
             dns=["127.0.0.1"],
         )
         self._api.create_container(
             str(spec.image),
-            list(spec.arguments),
+            list(overseen(spec.arguments, rlimits) if description.name == "podman" else spec.arguments),
             name=name,
             hostname=spec.hostname,
             user=spec.user,
@@ -317,10 +314,12 @@ class DockerContainer:
         """See Container.state."""
         with engine_errors("asking how a container stands"):
             found: dict[str, Any] = self._api.inspect_container(self._name)["State"]
+        status = int(found.get("ExitCode") or 0)
+        witnessed_kill = status == KILLED and self._engine.describe().name == "podman"
         return State(
             running=bool(found.get("Running")),
-            status=int(found.get("ExitCode") or 0),
-            memory_exhausted=bool(found.get("OOMKilled")),
+            status=status,
+            memory_exhausted=bool(found.get("OOMKilled")) or witnessed_kill,
             problem=str(found.get("Error") or "")[:300],
         )
 
@@ -342,20 +341,19 @@ class DockerContainer:
 
     def kill(self) -> None:
         """See Container.kill."""
-        with engine_errors("killing a container"):
+        self._signal("SIGKILL")
+
+    def terminate(self) -> None:
+        """See Container.terminate."""
+        self._signal("SIGTERM")
+
+    def _signal(self, name: str) -> None:
+        with engine_errors("ending a container"):
             try:
-                self._api.kill(self._name)
+                self._api.kill(self._name, signal=name)
             except docker.errors.APIError as error:
                 if error.status_code not in {404, 409}:
                     raise
-
-    def execute(self, command: tuple[str, ...], *, user: str) -> Finished:
-        """See Container.execute."""
-        with engine_errors("running a command in a container"):
-            made = self._api.exec_create(self._name, list(command), user=user)
-            output, errors = self._api.exec_start(made["Id"], demux=True)
-            status = self._api.exec_inspect(made["Id"]).get("ExitCode")
-        return Finished(status=-1 if status is None else int(status), output=output or b"", errors=errors or b"")
 
     def commit(self, labels: Mapping[str, str], *, tag: str) -> Digest:
         """See Container.commit.

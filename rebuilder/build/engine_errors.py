@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -14,6 +15,17 @@ import urllib3.exceptions
 from rebuilder.errors import EngineFailure, ResourceExhausted
 
 _ABSENT = "start it with `make engine`, name another with DOCKER_HOST, or ask `rebuilder doctor`"
+
+_WAYS_OUT = (
+    ("no such container-init|container-init binary", "install catatonit (Debian: apt-get install catatonit)"),
+    ("hybrid mode not supported", 'crun cannot use these control groups: set `runtime = "runc"` in containers.conf'),
+    (
+        r"controller `?\w+`? is not available|cannot set limits without cgroups|resource limits without cgroups",
+        "this engine has no control group to set limits in: `rebuilder doctor` says how to get one",
+    ),
+    ("RLIMIT_|rlimit", "this user's own limits (`ulimit -H -a`) are below what a container gets: raise them"),
+)
+"""What an engine refuses for a reason of the machine, by its words."""
 
 
 @contextmanager
@@ -35,7 +47,8 @@ def _refused(doing: str, error: docker.errors.APIError) -> EngineFailure | Resou
         return ResourceExhausted(
             f"the container engine's disk is full ({doing})", hint="`rebuilder cache prune`, or a bigger disk"
         )
-    return EngineFailure(f"the container engine refused {doing}: {words}")
+    hint = next((hint for pattern, hint in _WAYS_OUT if re.search(pattern, words)), None)
+    return EngineFailure(f"the container engine refused {doing}: {words}", hint=hint)
 
 
 def raise_reported(lines: Iterable[Mapping[str, Any]]) -> None:

@@ -3,7 +3,8 @@
 Nothing that apt needs to know is written into the tree: its configuration, lists, caches and logs are in memory. What
 is not part of an environment is taken away again: logs, caches that differ from run to run, `-old` copies. The times
 of everything that the installation made are set to the base image's and a machine id is made a constant, so that the
-day and the machine of preparation are not in the tree (two fresh ones of cjson's environment had the same digest).
+day and the machine of preparation do not show in them. Two preparations of one environment may differ all the same
+(cjson's had three trees in a day, libyaml-syck-perl's had one): an image is compared with itself, never with another.
 man-db's index of manual pages is left out the way build daemons do it (debian bug #554914): by its debconf question.
 `force-unsafe-io` leaves out fsync, which a throw-away container does not need. None of it changes a package's files.
 """

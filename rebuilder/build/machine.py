@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 from pathlib import Path
 
-from rebuilder.build.container import Engine
+from rebuilder.build.container import Description, Engine
 from rebuilder.build.once import run_once
 from rebuilder.model.digest import Digest
 from rebuilder.model.rebuild import Machine
@@ -21,7 +21,13 @@ def describe(engine: Engine, image: Digest) -> Machine:
         text = _CPUINFO.read_text(errors="replace")
     else:
         text = run_once(engine, image, ("cat", str(_CPUINFO)), files={}).output.decode("utf-8", "replace")
-    return Machine(kernel=found.kernel, cpu_model=_cpu_model(text), engine=f"{found.name} {found.version}")
+    return Machine(kernel=found.kernel, cpu_model=_cpu_model(text), engine=_named(found))
+
+
+def _named(found: Description) -> str:
+    """Name the engine for the signed record, with the limits that it was asked for and does not keep."""
+    weakness = f" (not enforced: {', '.join(found.unenforced)})" if found.unenforced else ""
+    return f"{found.name} {found.version}{weakness}"
 
 
 def _cpu_model(text: str) -> str:

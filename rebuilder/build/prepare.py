@@ -9,6 +9,9 @@ Procedure of `prepare`, numbered as in the code:
 4. Install the missing packages (`rebuilder.build.installation`).
 5. Hash the tree beside the build, and only then record the environment for others.
 
+An environment without packages is the base image itself: its tree is recorded at its first use and compared at every
+later one.
+
 A fresh environment starts from the base, is removed after its use and never shared: control and quorum rebuilds must
 not see each other's.
 """
@@ -18,8 +21,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 from rebuilder.build import locks
+from rebuilder.build.bases import Bases
 from rebuilder.build.cache import PreparedIndex, PreparedRecord
 from rebuilder.build.container import Engine
 from rebuilder.build.install_script import INSTALLER
@@ -74,16 +79,19 @@ def prepare(
     with ExitStack() as stack:
         stack.enter_context(index.bases.using(environment.image))
         if not environment.packages:
-            yield _bare(stack, engine, environment, fresh=fresh)
+            yield _bare(stack, engine, index.bases, environment, fresh=fresh)
         elif fresh:
             yield _fresh(stack, engine, environment, repository)
         else:
             yield _shared(stack, engine, index, environment, repository)
 
 
-def _bare(stack: ExitStack, engine: Engine, environment: Environment, *, fresh: bool) -> Prepared:
-    watch = stack.enter_context(TreeWatch(engine, environment.image))
-    return Prepared(key=key_of(environment), image=environment.image, cached=False, fresh=fresh, watches=(watch,))
+def _bare(stack: ExitStack, engine: Engine, bases: Bases, environment: Environment, *, fresh: bool) -> Prepared:
+    image = environment.image
+    recorded = bases.tree(image)
+    keep = partial(bases.keep_tree, image) if recorded is None else None
+    watch = stack.enter_context(TreeWatch(engine, image, expected=recorded, then=keep))
+    return Prepared(key=key_of(environment), image=image, cached=False, fresh=fresh, watches=(watch,))
 
 
 def _fresh(stack: ExitStack, engine: Engine, environment: Environment, repository: Repository) -> Prepared:
@@ -106,12 +114,13 @@ def _shared(
         watch = stack.enter_context(TreeWatch(engine, record.image, expected=record.tree))
         return Prepared(key=key, image=record.image, cached=True, fresh=False, watches=(watch,))
     wanted = {_identity(package): package for package in environment.packages}
-    start, watches = _start(stack, engine, index, environment, frozenset(wanted))  # 3
+    start = _start(stack, index, environment, frozenset(wanted))  # 3
     below, already = (start.image, frozenset(start.packages)) if start else (environment.image, frozenset())
     missing = tuple(package for identity, package in sorted(wanted.items()) if identity not in already)
     image = install(  # 4
         engine, below, missing, repository, name=f"prepared:{key.hex}"
     )
+    watches = (stack.enter_context(TreeWatch(engine, start.image, expected=start.tree)),) if start else ()
 
     def keep(tree: Digest) -> None:  # 5
         for watch in watches:
@@ -135,13 +144,13 @@ def _shared(
 
 
 def _start(
-    stack: ExitStack, engine: Engine, index: PreparedIndex, environment: Environment, wanted: frozenset[Digest]
-) -> tuple[PreparedRecord | None, tuple[TreeWatch, ...]]:
+    stack: ExitStack, index: PreparedIndex, environment: Environment, wanted: frozenset[Digest]
+) -> PreparedRecord | None:
+    """Find what to start from, and keep it from removal; checking it would only slow the installation down."""
     start = index.largest_subset(environment.image, wanted, maker=_MAKER, depth=_DEEPEST - 1)
-    if start is None:
-        return None, ()
-    stack.enter_context(locks.shared(index.use_lock(start.key)))
-    return start, (stack.enter_context(TreeWatch(engine, start.image, expected=start.tree)),)
+    if start is not None:
+        stack.enter_context(locks.shared(index.use_lock(start.key)))
+    return start
 
 
 def _added(engine: Engine, image: Digest, below: Digest) -> int:

@@ -7,7 +7,7 @@ Procedure of `Runner.run`, numbered as in the code:
 3. Run `sh -c <script>` without network, capabilities and writable root, with an empty environment but the plan's.
 4. Watch it: wall clock, length of the log, bytes written, the engine's disk; what goes over is killed.
 5. Judge how it ended (`rebuilder.build.ending`). That the build failed, hung or grew too big is an outcome; that the
-   engine died is EngineFailure.
+   engine died is EngineFailure. What it wrote is measured once more, for it may have ended between two looks.
 6. Take the outputs, bounded; none is a failure, and so are links, devices and directories among them.
 7. Wait for the environment's tree digest: a run in an altered environment does not count.
 """
@@ -123,12 +123,16 @@ class Runner:
             self._fill(spec, contents, plan.environment.build_path)  # 2
             container = stack.enter_context(self.engine.container(spec))
             log = LogCapture(container.start(), scratch / "log", limit_bytes=plan.limits.log_bytes)  # 3
-            killed = _watch(container, log, plan, ticket, (top, OUTPUT))  # 4
+            written = tuple(mount for mount in spec.mounts if mount.path != INPUT)
+            gauge = stack.enter_context(Gauge(self.engine, image, written, limit_bytes=plan.limits.output_bytes))
+            gauge.start()
+            killed = _watch(container, log, plan, ticket, gauge)  # 4
             state = _ended(container)
             log.close(_DRAIN_S)
             end = killed or ending.judge(state, log.tail(), plan.limits)  # 5
             if end.outcome is Outcome.SUCCEEDED:
-                end = self._outputs(container, scratch, plan)  # 6
+                excess = gauge.finish()  # before anything of it is read
+                end = ending.too_big(excess) if excess else self._outputs(container, scratch, plan)  # 6
         return end
 
     def _fill(self, spec: Spec, contents: Mapping[str, Entry], build_path: str) -> None:
@@ -211,24 +215,21 @@ def _spec(plan: Plan, image: Digest, volumes: tuple[tuple[str, str], ...]) -> Sp
     )
 
 
-def _watch(
-    container: Container, log: LogCapture, plan: Plan, ticket: Ticket, written: tuple[str, ...]
-) -> Ending | None:
+def _watch(container: Container, log: LogCapture, plan: Plan, ticket: Ticket, gauge: Gauge) -> Ending | None:
     """Wait for the end; kill what goes over a limit and say so."""
     deadline = time.monotonic() + plan.limits.wall_s
-    with Gauge(container, written, limit_bytes=plan.limits.output_bytes) as gauge:
-        while not log.wait(_TICK_S):
-            ticket.progress.advance(ticket.target, log.lines, None, "lines")
-            end = None
-            if log.is_over:
-                end = _flooded(plan)
-            elif gauge.excess is not None:
-                end = ending.too_big(gauge.excess)
-            elif time.monotonic() > deadline:
-                end = Ending(outcome=Outcome.TIMED_OUT, reason=f"the build did not end within {plan.limits.wall_s} s")
-            if end is not None:
-                container.kill()
-                return end
+    while not log.wait(_TICK_S):
+        ticket.progress.advance(ticket.target, log.lines, None, "lines")
+        end = None
+        if log.is_over:
+            end = _flooded(plan)
+        elif gauge.excess is not None:
+            end = ending.too_big(gauge.excess)
+        elif time.monotonic() > deadline:
+            end = Ending(outcome=Outcome.TIMED_OUT, reason=f"the build did not end within {plan.limits.wall_s} s")
+        if end is not None:
+            container.kill()
+            return end
     return _flooded(plan) if log.is_over else None
 
 

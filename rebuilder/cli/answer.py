@@ -13,7 +13,7 @@ from rebuilder.model.comparison import ArtifactComparison
 from rebuilder.model.digest import Digest
 from rebuilder.model.dossier import Dossier
 from rebuilder.model.evidence import Evidence
-from rebuilder.model.plan import Fidelity, Plan
+from rebuilder.model.plan import Fidelity, ImageLock, Plan
 from rebuilder.model.release import Artifact, FileReference, Release
 from rebuilder.model.trust import Trust
 from rebuilder.model.verdict import Verdict, worst
@@ -68,9 +68,20 @@ def code_of(answer: Answer, *, accept_equivalent: bool) -> int:
     if verdict is None:
         return answer.error.exit_code if answer.error is not None else _code_of_a_dry_run(answer)
     code = exit_code(verdict, answer.causes, accept_equivalent=accept_equivalent)
+    if disowned_of(answer):
+        code = gravest((code, 3))
     if answer.error is None or answer.verdict is Verdict.UNDECIDED:
         return code
     return gravest((code, answer.error.exit_code if answer.error.exit_code in {3, 130} else 4))
+
+
+def disowned_of(answer: Answer) -> tuple[Evidence, ...]:
+    """Refusals of bytes that the rebuild gives all the same: the verdict is good, and the gate stays shut."""
+    return tuple(dict.fromkeys(piece for dossier in answer.dossiers for piece in dossier.disowned))
+
+
+HINT_OF_DISOWNED = "do not install it: fetch the file again from the archive, and ask who made this one"
+"""What to do about a file that the source gives and the archive does not publish."""
 
 
 def is_refused(answer: Answer) -> bool:
@@ -90,12 +101,14 @@ def to_object(result: Answer) -> dict[str, Any]:
         "verdict": verdict_of(result),
         "causes": list(result.causes),
         "artifacts": _artifacts(result),
-        "environment": _environment([dossier.plan for dossier in result.dossiers if dossier.plan is not None]),
+        "environment": _environment(result.dossiers),
         "evidence": [to_plain(each) for each in evidence_of(result)],
         "documents": [str(path) for path in result.documents],
         "trust": None if result.trust is None else _trust(result),
         "reason": reason_of(result),
     }
+    if disowned := disowned_of(result):
+        answer |= {"disowned": [to_plain(each) for each in disowned], "hint": HINT_OF_DISOWNED}
     if result.error is not None:
         answer |= {"error": str(result.error), "hint": result.error.hint}
     return answer
@@ -108,6 +121,8 @@ def reason_of(result: Answer) -> str:
     said = [dossier.reason for dossier in result.dossiers if dossier.reason]
     if said:
         return said[0]
+    if disowned := disowned_of(result):
+        return disowned[0].reason
     return result.trust.reason if result.trust is not None and not result.trust.accepted else ""
 
 
@@ -164,6 +179,7 @@ def artifact_object(artifact: ArtifactComparison) -> dict[str, Any]:
         "filename": artifact.filename,
         "verdict": artifact.verdict,
         "causes": list(artifact.causes),
+        "inferred_causes": list(artifact.inferred_causes),
         "stabilizers": [f"{each.name}/{each.version}" for each in artifact.stabilizers],
         "reference": _file(artifact.reference),
         "rebuilt": _file(artifact.rebuilt),
@@ -175,7 +191,9 @@ def _file(file: FileReference | None) -> dict[str, Any] | None:
     return None if file is None else {"sha256": file.digest.hex, "size": file.size_bytes}
 
 
-def _environment(plans: list[Plan]) -> dict[str, Any] | None:
+def _environment(dossiers: tuple[Dossier, ...]) -> dict[str, Any] | None:
+    planned = [(dossier.plan, dossier.lock) for dossier in dossiers if dossier.plan is not None]
+    plans = [plan for plan, _ in planned]
     if not plans:
         return None
     inferred = [plan for plan in plans if plan.environment.fidelity is Fidelity.INFERRED]
@@ -183,11 +201,11 @@ def _environment(plans: list[Plan]) -> dict[str, Any] | None:
     return {
         "fidelity": weakest.fidelity,
         "reason": weakest.reason,
-        "plans": [_plan(plan) for plan in plans],
+        "plans": [_plan(plan, lock) for plan, lock in planned],
     }
 
 
-def _plan(plan: Plan) -> dict[str, Any]:
+def _plan(plan: Plan, lock: ImageLock | None) -> dict[str, Any]:
     environment = plan.environment
     return {
         "plan": Digest.of(render(plan)).hex,
@@ -196,6 +214,7 @@ def _plan(plan: Plan) -> dict[str, Any]:
         "fidelity": environment.fidelity,
         "image": environment.image.hex,
         "lock": environment.lock.hex,
+        "pulled": lock.pulled.reference if lock is not None and lock.pulled is not None else None,
         "build_path": environment.build_path,
         "packages": len(environment.packages),
     }

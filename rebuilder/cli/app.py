@@ -28,6 +28,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "cache": ("cache", "Show, prune or clear downloads and prepared environments."),
     "sweep": ("sweep", "Remove containers and volumes that a killed run left behind."),
     "ledger": ("ledger", "Make the ledger again from the results, or show its history and events."),
+    "withdraw": ("withdraw", "Say in a signed document that a published result is not to be relied on."),
     "policy": ("policy", "Show the settings and the policy that hold here."),
     "sign": ("sign", "Sign what is in a request directory (a step and process of its own)."),
     "completion": ("completion", "Print the completion script for a shell."),

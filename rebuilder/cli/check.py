@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 import click
 
 from rebuilder.cli import options
-from rebuilder.cli.output import one_line, say, say_json
-from rebuilder.cli.paths import is_result
+from rebuilder.cli.output import say, say_json
+from rebuilder.cli.paths import result_directory
+from rebuilder.cli.withdrawn import why_withdrawn, withdrawn_object
 from rebuilder.errors import UnknownTarget
+from rebuilder.model.codec import to_plain
 
 if TYPE_CHECKING:
     from rebuilder.attest.check_report import CheckReport
@@ -42,30 +44,22 @@ def command(result: Path, keys: tuple[Path, ...], pinned: str | None, config: Pa
 
     Every signature, digest and conclusion is checked; the key is yours or pinned by you, never one found beside the
     results. What was verified, what evidence was absent and what nobody checked is said. The exit code is that of the
-    verdict (0, 1, 4) when the documents hold, and 3 when anything does not.
+    verdict (0, 1, 4) when the documents hold, 4 when the result was withdrawn, and 3 when anything does not hold, or
+    when the compared file was refused.
     """
     from rebuilder.attest.check import check  # noqa: PLC0415 - cryptography is slow to load
     from rebuilder.cli.rechecking import helpers_for  # noqa: PLC0415
-    from rebuilder.cli.words import exit_code  # noqa: PLC0415
+    from rebuilder.cli.words import code_of_result  # noqa: PLC0415
 
     settings = options.settings_from(config)
-    directory = _directory(result)
+    directory = result_directory(result)
     report = check(directory, _trusted(keys, pinned, settings.state), helpers=helpers_for(directory, settings))
     if as_json:
         say_json(_object(report))
     else:
         _print(report)
-    return exit_code(report.verdict, report.dossier.causes, accept_equivalent=settings.policy.accept_equivalent)
-
-
-def _directory(result: Path) -> Path:
-    directory = result.parent if result.name in {"index.html", "dossier.json"} else result
-    if not is_result(directory):
-        raise UnknownTarget(
-            f"{one_line(str(result))}: no result: it holds no dossier.json",
-            hint="name the directory of one run: results/<ecosystem>/<name>/<version>/<architecture>/<run>",
-        )
-    return directory
+    code = code_of_result(report.dossier, accept_equivalent=settings.policy.accept_equivalent)
+    return code if report.withdrawal is None or code == 3 else 4
 
 
 def _trusted(keys: tuple[Path, ...], name: str | None, state: Path) -> tuple[PublicKey, ...]:
@@ -87,7 +81,9 @@ def _object(report: CheckReport) -> dict[str, object]:
         "rebuild_id": report.rebuild_id,
         "verdict": report.verdict,
         "causes": list(report.dossier.causes),
+        "withdrawn": withdrawn_object(report.withdrawal, report.dossier),
         "attester": report.attester,
+        "disowned": [to_plain(each) for each in report.dossier.disowned],
         "verified": list(report.verified),
         "absent": list(report.absent),
         "not_checked": list(report.not_checked),
@@ -96,8 +92,11 @@ def _object(report: CheckReport) -> dict[str, object]:
 
 def _print(report: CheckReport) -> None:
     causes = f" ({', '.join(report.dossier.causes)})" if report.dossier.causes else ""
-    say(f"holds: {report.verdict}{causes}  {report.dossier.release.target}")
+    what = f"{report.dossier.verdict}{causes}  {report.dossier.release.target}"
+    say(f"holds: {what}" if report.withdrawal is None else f"withdrawn: it said {what}")
     for label, lines in (
+        ("withdrawn", [] if report.withdrawal is None else why_withdrawn(report.withdrawal)),
+        ("refused", [each.reason for each in report.dossier.disowned]),
         ("verified", report.verified),
         ("absent", report.absent),
         ("not checked", report.not_checked),

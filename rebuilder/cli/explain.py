@@ -83,5 +83,7 @@ def _print(found: ArtifactComparison, *, everything: bool) -> None:
     hidden = len(ranked) - len(shown) - (0 if everything else removed.total()) + found.findings_omitted
     if hidden:
         say(f"  and {hidden} more findings (--all, or --json)")
+    if found.inferred_causes:
+        say(f"  diffoscope's report points to: {', '.join(found.inferred_causes)}")
     for note in found.report_notes:
         say(f"  report: {note}")

@@ -8,6 +8,7 @@ import click
 
 from rebuilder.cli import options
 from rebuilder.cli.output import say, say_json
+from rebuilder.cli.paths import regular_file
 from rebuilder.errors import ConfigurationError
 
 ROLES = ("attestation", "builder", "owner")
@@ -115,7 +116,7 @@ def pin_command(name: str, pem: Path, config: Path | None, *, as_json: bool) -> 
     from rebuilder.attest.keystore import load_public_key  # noqa: PLC0415 - as above
     from rebuilder.cli.pins import pin  # noqa: PLC0415
 
-    key = load_public_key(pem)
+    key = load_public_key(regular_file(pem, "name the file that holds the public key, in PEM"))
     pin(options.settings_from(config).state, name, key)
     if as_json:
         say_json({"name": name, "keyid": key.keyid})

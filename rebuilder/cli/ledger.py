@@ -83,4 +83,6 @@ def events(config: Path | None, *, as_json: bool) -> None:
 def _conclusion(line: Conclusion) -> str:
     causes = f"  {', '.join(line.causes)}" if line.causes else ""
     what = f"{line.name} {line.version} {line.architecture}"
+    if line.withdrawn is not None:
+        return f"{render_time(line.concluded_at)}  withdrawn   {what}  {line.withdrawn}"
     return f"{render_time(line.concluded_at)}  {line.verdict:<10}  {what}{causes}"

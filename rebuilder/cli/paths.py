@@ -28,3 +28,14 @@ def is_result(directory: Path) -> bool:
         return (directory / "dossier.json").is_file()
     except OSError:
         return False
+
+
+RESULT_HINT = "name the directory of one run: results/<ecosystem>/<name>/<version>/<architecture>/<run>"
+
+
+def result_directory(named: Path) -> Path:
+    """Return the directory of a result, also where its page or dossier was named; raise UnknownTarget for others."""
+    directory = named.parent if named.name in {"index.html", "dossier.json"} else named
+    if not is_result(directory):
+        raise UnknownTarget(f"{one_line(str(named))}: no result: it holds no dossier.json", hint=RESULT_HINT)
+    return directory

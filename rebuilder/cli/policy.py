@@ -40,7 +40,8 @@ def command(action: str, config: Path | None, *, as_json: bool) -> None:  # noqa
         say_json({"policy": to_plain(settings.policy), "digest": str(digest), "settings": _values(settings)})
         return
     for path, value in _values(settings).items():
-        say(f"# {path} is not set" if value is None else f"{path} = {json.dumps(value)}")
+        for line in _lines(path, value):
+            say(line)
     for archive in settings.debian.archives:
         say("\n[[debian.archives]]")
         for key in table.keys(Archive):
@@ -50,6 +51,14 @@ def command(action: str, config: Path | None, *, as_json: bool) -> None:  # noqa
 
 def _values(settings: Settings) -> dict[str, Any]:
     return {key.path: _plain(key, _value(settings, key)) for key in table.keys(Settings)}
+
+
+def _lines(path: str, value: object) -> list[str]:
+    if value is None or value == {}:
+        return [f"# {path} is not set"]
+    if isinstance(value, dict):
+        return [f"{path}.{json.dumps(key)} = {json.dumps(each)}" for key, each in value.items()]
+    return [f"{path} = {json.dumps(value)}"]
 
 
 def _value(settings: Settings, key: table.Key) -> object:
@@ -62,6 +71,8 @@ def _value(settings: Settings, key: table.Key) -> object:
 
 def _plain(key: table.Key, value: object) -> object:
     """Give a value as rebuilder.toml would hold it."""
+    if key.kind == table.PAIRS and isinstance(value, tuple):
+        return dict(value)
     if isinstance(value, tuple):
         return [_plain(key, each) for each in value]
     if isinstance(value, timedelta):

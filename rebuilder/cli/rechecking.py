@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from rebuilder.attest.check_report import Helpers
 from rebuilder.attest.published import read_document
+from rebuilder.attest.withdrawal import peek
+from rebuilder.compare.inference import infer_under
 from rebuilder.compare.rule import rule_by_id
 from rebuilder.compare.sandbox import compare_in_child
 from rebuilder.config import Settings
 from rebuilder.model.codec import DOCUMENT_LIMIT_BYTES, parse
 from rebuilder.model.comparison import ArtifactComparison
+from rebuilder.model.digest import Digest
 from rebuilder.model.dossier import Dossier
+from rebuilder.model.withdrawal import FILE_NAME, Withdrawal
 from rebuilder.origins.debian.recheck import reauthenticate
 from rebuilder.publish import pages, scan
 from rebuilder.publish.render import PENDING
-from rebuilder.publish.summary import summarize
+from rebuilder.publish.summary import newest_beside, summarize
 from rebuilder.world.files import read
 
 
@@ -29,11 +34,12 @@ def helpers_for(directory: Path, settings: Settings) -> Helpers:
         return compare_in_child(reference, rebuilt, filename=recorded.filename, rule=rule)
 
     if root is None:
-        return Helpers(recompare=recompare)
+        return Helpers(recompare=recompare, reinfer=infer_under)
     blobs = root / "blobs"
     keyrings = _keyrings(settings)
     return Helpers(
         recompare=recompare,
+        reinfer=infer_under,
         rerender=lambda path: _rendered(root, path),
         reauthenticate=(lambda dossier: reauthenticate(dossier, blobs, keyrings)) if keyrings else None,
         blobs=blobs,
@@ -43,6 +49,14 @@ def helpers_for(directory: Path, settings: Settings) -> Helpers:
 def load_dossier(directory: Path) -> Dossier:
     """Read the dossier of a result directory."""
     return parse(read_document(directory, "dossier.json"), Dossier)
+
+
+def load_withdrawal(directory: Path, dossier: Dossier) -> Withdrawal | None:
+    """Read the withdrawal in a result directory, whatever that is called; who signed it is for `check` to verify."""
+    if not (directory / FILE_NAME).exists():
+        return None
+    digest = Digest.of(read_document(directory, "dossier.json"))
+    return peek(read_document(directory, FILE_NAME), dossier, digest=digest, identifier=None)
 
 
 def root_of(directory: Path) -> Path | None:
@@ -74,15 +88,16 @@ def _rendered(root: Path, directory: Path) -> Mapping[str, bytes]:
 def _page(root: Path, result: scan.Result) -> bytes:
     """Render a result's page, which names the newest result beside it.
 
-    Where a run has not ended publishing, or was killed, that page may still be the one from before the newest: then it
-    is one of those that the documents gave earlier, byte for byte, or it is none of them.
+    Where a run has not ended publishing, or was killed, that page may still be the one from before the newest, or from
+    before the withdrawal: then it is one of those that the documents gave earlier, byte for byte, or none of them.
     """
     results, _ = scan.load_package(root, PurePosixPath(*result.path.parts[:2]))
     beside = [each for each in summarize(results) if PurePosixPath(each.path).parent == result.path.parent]
-    current = pages.result_page(root, result, beside[-1])
+    current = pages.result_page(root, result, newest_beside(beside)[result.path.parent])
     there = root / result.path / "index.html"
     if not (root / PENDING).exists() or not there.is_file():
         return current
     shown = read(there, limit_bytes=DOCUMENT_LIMIT_BYTES)
-    earlier = (pages.result_page(root, result, each) for each in beside)
+    forms = (result, replace(result, withdrawal=None))
+    earlier = (pages.result_page(root, form, each) for form in forms for each in beside)
     return next((page for page in earlier if page == shown), current)

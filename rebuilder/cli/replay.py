@@ -39,6 +39,7 @@ def command(result: Path, config: Path | None, *, quiet: bool, as_json: bool) ->
     from rebuilder.cli.words import exit_code  # noqa: PLC0415
     from rebuilder.model.cause import in_reporting_order  # noqa: PLC0415
     from rebuilder.model.verdict import worst  # noqa: PLC0415
+    from rebuilder.stages import tidying  # noqa: PLC0415
     from rebuilder.stages.replaying import replay  # noqa: PLC0415
 
     directory = result.parent if result.name in {"index.html", "dossier.json", "plan.json"} else result
@@ -48,7 +49,9 @@ def command(result: Path, config: Path | None, *, quiet: bool, as_json: bool) ->
         )
     settings = options.settings_from(config)
     with progress.for_stderr(sys.stderr, quiet=quiet) as shown:
-        replayed = replay(directory, world.open_world(settings, shown))
+        machine = world.open_world(settings, shown)
+        with tidying.in_use(settings):
+            replayed = replay(directory, machine)
         shown.finish(replayed.dossier.release.target)
     artifacts = replayed.comparison.artifacts
     verdict = worst(each.verdict for each in artifacts)

@@ -12,11 +12,12 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from rebuilder.cli.answer import to_object
+from rebuilder.cli.answer import page_of, to_object
 from rebuilder.cli.output import printable, say, say_json
-from rebuilder.cli.rechecking import load_dossier
+from rebuilder.cli.rechecking import load_dossier, load_withdrawal
 from rebuilder.cli.table import console_for, print_result, put, speaks_unicode
-from rebuilder.cli.words import colour, symbol
+from rebuilder.cli.withdrawn import why_withdrawn, without_verdict
+from rebuilder.cli.words import colour, short, symbol
 from rebuilder.errors import StorageFailure
 from rebuilder.model.cause import Cause
 from rebuilder.model.codec import render_time, to_plain
@@ -24,8 +25,10 @@ from rebuilder.model.dossier import Dossier
 from rebuilder.model.release import Release
 from rebuilder.model.trust import Trust
 from rebuilder.model.verdict import Verdict
+from rebuilder.model.withdrawal import Withdrawal
 from rebuilder.publish import scan
-from rebuilder.publish.summary import Summary, summarize
+from rebuilder.publish.summary import Summary, standing, summarize
+from rebuilder.publish.word import Word
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,11 +95,10 @@ def collect(results: Path, what: str | None) -> tuple[tuple[Summary, ...], tuple
 
 
 def newest(summaries: Iterable[Summary]) -> tuple[Summary, ...]:
-    """Keep the newest result of each version and architecture, from summaries that are newest first."""
-    seen: dict[tuple[str, str, str, str], Summary] = {}
-    for each in summaries:
-        seen.setdefault((each.ecosystem, each.name, each.version, each.architecture), each)
-    return tuple(seen.values())
+    """Keep the result that stands for each version and architecture, from summaries that are newest first."""
+    oldest_first = reversed(tuple(summaries))
+    kept = standing(oldest_first, lambda each: (each.ecosystem, each.name, each.version, each.architecture))
+    return tuple(kept.values())
 
 
 def print_list(summaries: Sequence[Summary], unreadable: Sequence[scan.Unreadable], form: str) -> None:
@@ -108,7 +110,10 @@ def print_one(directory: Path, form: str) -> None:
     """Print one result, artifact by artifact."""
     dossier = load_dossier(directory)
     result = PublishedAnswer(dossier=dossier, directory=directory)
-    if form == "json":
+    withdrawal = load_withdrawal(directory, dossier)
+    if withdrawal is not None:
+        print_withdrawn(result, withdrawal, form)
+    elif form == "json":
         say_json(to_object(result))
     elif form == "markdown":
         _print_markdown_of(dossier)
@@ -117,9 +122,9 @@ def print_one(directory: Path, form: str) -> None:
 
 
 def counts(summaries: Iterable[Summary]) -> dict[str, int]:
-    """Count the verdicts; every verdict is there, also with zero."""
-    counted = Counter(each.verdict for each in summaries)
-    return {verdict.value: counted[verdict] for verdict in Verdict}
+    """Count the verdicts; every verdict is there, also with zero, and `withdrawn` where any was."""
+    counted = Counter(each.word for each in summaries)
+    return {word.value: counted[word] for word in Word if word in counted or word is not Word.WITHDRAWN}
 
 
 def _print_json(summaries: Sequence[Summary], unreadable: Sequence[scan.Unreadable]) -> None:
@@ -140,13 +145,33 @@ def _print_text(summaries: Sequence[Summary], unreadable: Sequence[scan.Unreadab
         table.add_column(overflow="fold")
     plain = not speaks_unicode(console)
     for each in summaries:
-        verdict = Text(f"{symbol(each.verdict, plain=plain)} {each.verdict}", style=colour(each.verdict))
+        shown = each.verdict if each.withdrawn is None else None
+        verdict = Text(f"{symbol(shown, plain=plain)} {each.word}", style=colour(shown))
         name = f"{each.name} {each.version} {each.architecture}"
-        table.add_row(verdict, printable(name), ", ".join(each.causes), Text(render_time(each.concluded_at), "dim"))
+        table.add_row(verdict, printable(name), printable(_why(each)), Text(render_time(each.concluded_at), "dim"))
     if summaries:
         put(table, console)
     for bad in unreadable:
         say(f"unreadable: {bad.path}: {bad.reason}")
+
+
+def _why(summary: Summary) -> str:
+    return summary.reason if summary.withdrawn is not None else ", ".join(summary.causes)
+
+
+def print_withdrawn(result: PublishedAnswer, withdrawal: Withdrawal, form: str) -> None:
+    """Print of a withdrawn result that it is, why, and what it said."""
+    lines, dossier = why_withdrawn(withdrawal), result.dossier
+    if form == "json":
+        say_json(without_verdict(to_object(result), withdrawal, dossier))
+    elif form == "markdown":
+        say(f"## {_cell(result.target)}: withdrawn\n\nIt said {dossier.verdict}.\n")
+        for line in lines:
+            say(f"- {_cell(line)}")
+    else:
+        say(f"{symbol(None)} withdrawn, it said {dossier.verdict}  {short(result.target)}")
+        for line in [*lines, str(page_of(result.directory))]:
+            say(f"  {line}")
 
 
 def _headline(summaries: Sequence[Summary]) -> str:
@@ -162,7 +187,7 @@ def _print_markdown(summaries: Sequence[Summary], unreadable: Sequence[scan.Unre
     say(f"{_headline(summaries)}\n")
     say("| verdict | package | version | architecture | causes | concluded |\n| --- | --- | --- | --- | --- | --- |")
     for each in summaries:
-        cells = (each.verdict, each.name, each.version, each.architecture, ", ".join(each.causes))
+        cells = (each.word, each.name, each.version, each.architecture, _why(each))
         say(_row(*cells, render_time(each.concluded_at)))
     for bad in unreadable:
         say(f"\nunreadable: {_cell(bad.path)}: {_cell(bad.reason)}")

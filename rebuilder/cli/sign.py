@@ -34,7 +34,7 @@ def command(
     """Check the signing request in DIRECTORY and sign it, in a process that does nothing else.
 
     The builder's record, the plan, the verdicts and every payload are checked first; the same request again gives the
-    same documents, another one for the same rebuild is refused.
+    same documents, another one for the same rebuild is refused. A withdrawal is signed if this key signed its result.
     """
     _verify_request(directory)
     from rebuilder.attest.keystore import passphrase_from_file  # noqa: PLC0415 - cryptography is slow to load
@@ -53,8 +53,8 @@ def command(
 def _verify_request(directory: Path) -> None:
     if not directory.is_dir():
         raise UsageError(f"{directory}: no such directory", hint="name the directory of a signing request")
-    if not (directory / "context.json").is_file():
+    if not any((directory / name).is_file() for name in ("context.json", "withdrawal.json")):
         raise UsageError(
             f"{directory}: not a signing request: it has no context.json",
-            hint="name the directory of a request that `rebuilder verify` or a farm has written",
+            hint="name the directory of a request that `rebuilder verify`, `withdraw` or a farm has written",
         )

@@ -10,7 +10,16 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from rebuilder.cli.answer import Answer, is_refused, page_of, reason_of, verdict_of, version_of
+from rebuilder.cli.answer import (
+    HINT_OF_DISOWNED,
+    Answer,
+    disowned_of,
+    is_refused,
+    page_of,
+    reason_of,
+    verdict_of,
+    version_of,
+)
 from rebuilder.cli.output import printable
 from rebuilder.cli.words import colour, short, symbol
 from rebuilder.model.comparison import ArtifactComparison, Finding
@@ -99,6 +108,8 @@ def _headline(result: Answer, *, plain: bool) -> Text:
     else:
         mark, word, style = ("+" if plain else "✓"), "authenticated", colour(Verdict.REPRODUCED)
     line = Text.assemble((f"{mark} {word}", style), f"  {printable(short(result.target))}")
+    if disowned_of(result):
+        line = Text.assemble((f"{symbol(None)} {word}, but refused", colour(None)), line[len(f"{mark} {word}") :])
     version = version_of(result)
     if version and version not in unquote(result.target):
         line.append(f"  {printable(version)}")
@@ -126,6 +137,8 @@ def _particulars(result: Answer) -> list[tuple[str, str]]:
         found.append(("reason", reason))
     if result.error is not None and result.error.hint:
         found.append(("hint", result.error.hint))
+    elif disowned_of(result):
+        found.append(("hint", HINT_OF_DISOWNED))
     plans = [dossier.plan for dossier in result.dossiers if dossier.plan is not None]
     if plans:
         environment = next(

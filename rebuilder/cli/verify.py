@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +15,14 @@ from rebuilder.cli.output import complain, one_line, say_json
 from rebuilder.cli.paths import regular_file
 from rebuilder.cli.words import gravest
 from rebuilder.config import Settings
-from rebuilder.errors import UsageError
+from rebuilder.errors import (
+    DependencyUnavailable,
+    EngineFailure,
+    EnvironmentUnavailable,
+    StorageFailure,
+    UntrustedError,
+    UsageError,
+)
 
 if TYPE_CHECKING:
     from rebuilder.cli.progress import ShownProgress
@@ -106,7 +114,18 @@ def _one(request: Request, machine: World, shown: ShownProgress, *, as_json: boo
     result = pipeline.verify(request, machine)
     shown.finish(request.question.name)
     _print(result, as_json=as_json)
+    _prewarm(result, machine, shown)
     return answer.code_of(result, accept_equivalent=machine.settings.policy.accept_equivalent)
+
+
+def _prewarm(result: TargetResult, machine: World, shown: ShownProgress) -> None:
+    """Use the moment after the answer: the next build on this image starts sooner. That it fails is no news."""
+    from rebuilder.stages.warming import warm_after  # noqa: PLC0415 - as above
+
+    for dossier in result.dossiers[:1]:
+        with suppress(UntrustedError, EngineFailure, EnvironmentUnavailable, DependencyUnavailable, StorageFailure):
+            if warm_after(dossier, machine):
+                shown.finish(result.target)
 
 
 def _print(result: TargetResult, *, as_json: bool) -> None:

@@ -8,6 +8,7 @@ from typing import assert_never
 from urllib.parse import unquote
 
 from rebuilder.model.cause import Cause
+from rebuilder.model.dossier import Dossier
 from rebuilder.model.verdict import Verdict
 
 UNTRUSTED_CAUSES = frozenset({Cause.UNTRUSTED_INPUT, Cause.STALE_INPUT})
@@ -73,6 +74,13 @@ def exit_code(verdict: Verdict, causes: Iterable[Cause], *, accept_equivalent: b
             return 3 if UNTRUSTED_CAUSES & set(causes) else 4
         case _:
             assert_never(verdict)
+
+
+def code_of_result(dossier: Dossier, *, accept_equivalent: bool) -> int:
+    """Return the exit code of one published result: its verdict's, and 3 where the compared bytes were refused."""
+    if dossier.disowned:
+        return 3
+    return exit_code(dossier.verdict, dossier.causes, accept_equivalent=accept_equivalent)
 
 
 _GRAVEST_FIRST = (130, 3, 4, 1, 2, 0)

@@ -31,7 +31,7 @@ def open_world(settings: Settings, progress: Progress) -> World:
     return World(
         settings=settings,
         fetcher=HttpFetcher(),
-        blobs=LocalBlobs(settings.cache / "blobs"),
+        blobs=LocalBlobs(settings.blobs_dir),
         engine=engine,
         ledger=ledger_of(settings),
         progress=progress,
@@ -62,9 +62,9 @@ def ledger_of(settings: Settings) -> Ledger:
 
 def prepared_of(settings: Settings, engine: Engine) -> PreparedIndex:
     """Open the index of prepared environments."""
-    return PreparedIndex(settings.cache / "prepared", engine)
+    return PreparedIndex(settings.prepared_dir, engine)
 
 
 def downloads_of(settings: Settings) -> Downloads:
     """Open the cache of downloads."""
-    return Downloads(settings.cache / "blobs")
+    return Downloads(settings.blobs_dir)

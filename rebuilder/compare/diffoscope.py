@@ -76,6 +76,8 @@ class Reports:
 
     reports: tuple[Report, ...]
     notes: tuple[str, ...]
+    ended: bool = False
+    """Whether diffoscope came to its own end and saw a difference: only then its JSON is the whole of it."""
 
 
 def report_on(reference: Path, rebuilt: Path, *, filename: str, bounds: ReportBounds | None = None) -> Reports:
@@ -99,7 +101,8 @@ def report_on(reference: Path, rebuilt: Path, *, filename: str, bounds: ReportBo
             return Reports(reports=(), notes=(f"diffoscope gave no report: {shown(str(error))}",))
         reports, notes = _collect(directory, bounds)
         about = tuple(note.replace(f"{directory}/", "") for note in _about(finished, is_empty=not reports))
-    return Reports(reports=reports, notes=(*about, *_lacking(reports), *notes)[:_NOTES])
+    notes = (*about, *_lacking(reports), *notes)[:_NOTES]
+    return Reports(reports=reports, notes=notes, ended=finished.status == 1)
 
 
 def missing_tools() -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from rebuilder.errors import HostileInput
 
 MAGIC = b"\x7fELF"
 NOBITS, NOTE, PROGBITS = 8, 7, 1
-ALLOC = 0x2
+WRITE, ALLOC, EXECUTABLE = 0x1, 0x2, 0x4
 _SECTIONS = 0xFEFF
 _NAMES_LIMIT_BYTES = 1024**2
 
@@ -45,6 +45,11 @@ class Section:
     def is_loaded(self) -> bool:
         """Whether it is in memory when the program runs."""
         return bool(self.flags & ALLOC)
+
+    @property
+    def is_constant(self) -> bool:
+        """Whether it is read-only data of a running program: never code, never what a program writes to."""
+        return self.type == PROGBITS and self.flags & (WRITE | ALLOC | EXECUTABLE) == ALLOC
 
     @property
     def shape(self) -> tuple[int, ...]:

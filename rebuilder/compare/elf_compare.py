@@ -10,7 +10,7 @@ from rebuilder.compare.elf import Elf, Section, parse_elf
 from rebuilder.compare.elf_build_id import LINK_NAME, NOTE_NAME, SetAside, only_build_id_differs
 from rebuilder.compare.readers.archive import shown
 from rebuilder.compare.readers.extent import Extent, is_same
-from rebuilder.compare.strings import explain_bytes
+from rebuilder.compare.strings import Explained, explain_bytes, explain_moved_strings
 from rebuilder.compare.walk import Pair, Walk
 from rebuilder.errors import HostileInput
 from rebuilder.model.cause import Cause
@@ -37,8 +37,11 @@ def compare_elf(walk: Walk, pair: Pair) -> None:
         _add_build_id(walk, pair, *aside)
         return
     with walk.collector.tally() as tally:
-        _compare_sections(walk, pair, old, new)
+        constants_moved = _compare_sections(walk, pair, old, new)
         _compare_frame(walk, pair, old, new, moved=bool(tally.total))
+        if constants_moved and Cause.PAYLOAD_CHANGED not in tally.causes:
+            detail = "constants lie elsewhere, and nothing that refers to them differs"
+            walk.collector.add(_differs(pair, ".rodata", Cause.PAYLOAD_CHANGED, detail))
     if not tally.total:
         walk.add_bytes(pair, not_opened="no section and no header differs, yet the bytes do")
 
@@ -54,7 +57,9 @@ def _add_build_id(walk: Walk, pair: Pair, old: SetAside, new: SetAside) -> None:
             )
 
 
-def _compare_sections(walk: Walk, pair: Pair, old: Elf, new: Elf) -> None:
+def _compare_sections(walk: Walk, pair: Pair, old: Elf, new: Elf) -> bool:
+    """Compare each section; answer whether constants lie elsewhere because an explained string before them grew."""
+    moved = False
     first, second = _keyed(old.sections), _keyed(new.sections)
     for key in (*first, *(key for key in second if key not in first)):
         one, other = first.get(key), second.get(key)
@@ -62,7 +67,8 @@ def _compare_sections(walk: Walk, pair: Pair, old: Elf, new: Elf) -> None:
             side = "reference" if other is None else "rebuilt"
             walk.collector.add(_differs(pair, key[0], Cause.PAYLOAD_CHANGED, f"a section that only the {side} has"))
         else:
-            _compare_section(walk, pair, (old, one), (new, other))
+            moved |= _compare_section(walk, pair, (old, one), (new, other))
+    return moved
 
 
 def _keyed(sections: tuple[Section, ...]) -> dict[tuple[str, int], Section]:
@@ -75,12 +81,12 @@ def _keyed(sections: tuple[Section, ...]) -> dict[tuple[str, int], Section]:
     return keyed
 
 
-def _compare_section(walk: Walk, pair: Pair, old: tuple[Elf, Section], new: tuple[Elf, Section]) -> None:
+def _compare_section(walk: Walk, pair: Pair, old: tuple[Elf, Section], new: tuple[Elf, Section]) -> bool:
     one, other = old[1], new[1]
     contents = old[0].content(one), new[0].content(other)
-    cause = None
+    cause, moved = None, False
     if not is_same(*contents):
-        cause, detail = _content_cause((one, other), contents)
+        cause, detail, moved = _content_cause((one, other), contents)
         values = tuple(f"{content.size} bytes, {content.digest()}" for content in contents)
         walk.collector.add(_differs(pair, one.name, cause, detail, (values[0], values[1])))
     elif one.size != other.size:
@@ -91,17 +97,30 @@ def _compare_section(walk: Walk, pair: Pair, old: tuple[Elf, Section], new: tupl
         cause = Cause.PAYLOAD_CHANGED if loaded or not moved_only else Cause.ARCHIVE_METADATA
         values = _shape(one), _shape(other)
         walk.collector.add(_differs(pair, one.name, cause, "another type, address or flags", values))
+    return moved
 
 
-def _content_cause(sections: tuple[Section, Section], contents: tuple[Extent, Extent]) -> tuple[Cause, str]:
-    """Name the cause of a section's change: by what it is for, by what differs in its strings, or as unexplained."""
+def _content_cause(sections: tuple[Section, Section], contents: tuple[Extent, Extent]) -> tuple[Cause, str, bool]:
+    """Name the cause of a section's change: by what it is for, by what differs in its strings, or as unexplained.
+
+    The last value says whether what follows an explained string lies elsewhere.
+    """
     known = _BY_NAME.get(sections[0].name)
     if known is not None:
-        return known, "content differs"
-    explained = explain_bytes(*contents)
-    if explained:
-        return explained[0], f"content differs, all of it in {' and '.join(explained)}"
-    return _unexplained(*sections), "content differs"
+        return known, "content differs", False
+    explained = Explained(causes=explain_bytes(*contents), moved=False)
+    if not explained.causes and _are_constants(sections):
+        explained = explain_moved_strings(*contents, alignment=sections[0].alignment)
+    if explained.causes:
+        detail = f"content differs, all of it in {' and '.join(explained.causes)}"
+        return explained.causes[0], detail, explained.moved
+    return _unexplained(*sections), "content differs", False
+
+
+def _are_constants(sections: tuple[Section, Section]) -> bool:
+    """Whether both are read-only data: sections of code and of variables are never looked into for moved strings."""
+    named = all(one.name == ".rodata" or one.name.startswith(".rodata.") for one in sections)
+    return named and all(one.is_constant for one in sections) and sections[0].alignment == sections[1].alignment
 
 
 def _shape(section: Section) -> str:

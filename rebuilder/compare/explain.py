@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from rebuilder.compare.diffoscope import Report, ReportBounds, report_on
+from rebuilder.compare.diffoscope import Report, ReportBounds, Reports, report_on
+from rebuilder.compare.inference import infer
 from rebuilder.compare.rule import BYTES, DEB, Rule
 from rebuilder.compare.sandbox import Bounds, compare_in_child
-from rebuilder.errors import UnknownTarget
-from rebuilder.model.comparison import ArtifactComparison
+from rebuilder.errors import HostileInput, UnknownTarget
+from rebuilder.model.comparison import ArtifactComparison, Inference
 from rebuilder.model.verdict import Verdict
 
 
@@ -56,9 +57,24 @@ def rule_of(reference: Path, rebuilt: Path) -> Rule:
 def add_reports(
     comparison: ArtifactComparison, reference: Path, rebuilt: Path, bounds: ReportBounds | None = None
 ) -> tuple[ArtifactComparison, tuple[Report, ...]]:
-    """Let diffoscope report on two files that differ, and name its reports in the comparison; once only."""
+    """Let diffoscope report on two files that differ, and name its reports in the comparison; once only.
+
+    What its JSON says about causes is added as an inference: verdict, causes and findings stay as they are.
+    """
     if comparison.verdict is Verdict.REPRODUCED:
         return comparison, ()
     made = report_on(reference, rebuilt, filename=comparison.filename, bounds=bounds)
     named = tuple((report.kind, report.digest) for report in made.reports)
-    return replace(comparison, reports=named, report_notes=made.notes), made.reports
+    inference, notes = _inferred(made)
+    return replace(comparison, reports=named, report_notes=notes, inference=inference), made.reports
+
+
+def _inferred(made: Reports) -> tuple[Inference | None, tuple[str, ...]]:
+    """Read the JSON of a diffoscope that came to its own end; what cannot be read is a note."""
+    data = next((report.data for report in made.reports if report.kind == "diffoscope-json"), None)
+    if data is None or not made.ended:
+        return None, made.notes
+    try:
+        return infer(data), made.notes
+    except HostileInput as error:
+        return None, (*made.notes, f"no cause was inferred from diffoscope's report: {error}")

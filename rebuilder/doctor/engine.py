@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from rebuilder.build.engine_facts import is_podman, is_rootless, unenforced
 from rebuilder.doctor.finding import Condition, Finding
+from rebuilder.world import process
 
 _LIMIT_BYTES = 1024**2
 _TIMEOUT_S = 10.0
@@ -39,8 +41,10 @@ class Answer:
     networks: tuple[str, ...]
     data: str
     """Its directory of images and containers, on its own machine."""
-    weaknesses: tuple[str, ...]
-    """Limits that this engine cannot enforce on this kernel."""
+    rootless: bool
+    """Whether it runs without root, in a user namespace."""
+    unenforced: tuple[str, ...]
+    """Limits that it takes and does not keep here."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,15 +120,17 @@ def local_data(answer: Answer | Silence) -> Path | None:
 
 
 def _reachable(answer: Answer) -> Finding:
-    details = f"API {answer.api}, cgroup v{answer.cgroup}, {answer.storage}"
+    without = "without root, " if answer.rootless else ""
+    details = f"{without}API {answer.api}, cgroup v{answer.cgroup}, {answer.storage}"
     found = f"{answer.name} {answer.version} ({details}) at {answer.address}"
     if answer.storage == "vfs":
-        slow = "its storage driver copies whole images; give its data directory a file system that overlayfs accepts"
+        slow = f"its storage driver copies whole images; {_how_to_overlay(answer)}"
         return Finding(name="engine", condition=Condition.WARN, found=found, purpose=_PURPOSE, remedy=slow)
     return Finding(name="engine", condition=Condition.OK, found=found, purpose=_PURPOSE)
 
 
 def _abilities(answer: Answer) -> tuple[Finding, ...]:
+    lost = ", ".join(answer.unenforced)
     isolated = "none" in answer.networks or "null" in answer.networks or answer.name.startswith("Podman")
     return (
         Finding(
@@ -143,34 +149,57 @@ def _abilities(answer: Answer) -> tuple[Finding, ...]:
         ),
         Finding(
             name="engine: limits",
-            condition=Condition.WARN if answer.weaknesses else Condition.OK,
-            found="; ".join(answer.weaknesses) or "memory, processes and processor time",
+            condition=Condition.WARN if lost else Condition.OK,
+            found=f"not enforced: {lost}" if lost else "memory, processes and processor time",
             purpose="bound what a build may use",
-            remedy="enable these controllers in the kernel's cgroups" if answer.weaknesses else None,
+            remedy=_how_to_limit(answer) if lost else None,
         ),
+    )
+
+
+def _how_to_overlay(answer: Answer) -> str:
+    if not answer.rootless:
+        return "give its data directory a file system that overlayfs accepts"
+    return (
+        'write `driver = "overlay"` below `[storage]` in ~/.config/containers/storage.conf, then run '
+        "`podman system reset`, which forgets what the old driver holds"
+    )
+
+
+def _podmans_init(address: str) -> str:
+    """Look for the program, for Podman does not say; of an engine elsewhere it is believed, whose first start tells."""
+    if not address.startswith("unix:"):
+        return "not said by this engine"
+    places = (process.find("catatonit"), Path("/usr/libexec/podman/catatonit"), Path("/usr/lib/podman/catatonit"))
+    return next((str(place) for place in places if place and place.is_file()), "")
+
+
+def _how_to_limit(answer: Answer) -> str:
+    if not answer.rootless:
+        return "enable these controllers in the kernel's cgroups"
+    if answer.cgroup != "2":
+        return "without root, limits need cgroup v2: boot with systemd.unified_cgroup_hierarchy=1, or use root's engine"
+    return (
+        "without root, limits need systemd as cgroup manager, and controllers that it delegates: log in with a session "
+        "of your own (Debian: dbus-user-session), or run `loginctl enable-linger`, then start the engine again"
     )
 
 
 def _answer(address: str, version: dict[str, Any], info: dict[str, Any]) -> Answer:
     name, number = str(version.get("Platform", {}).get("Name", "")), version["Version"]
-    components = version.get("Components") or [{}]
-    named = str(components[0].get("Name", ""))
-    lacks = {
-        "MemoryLimit": "no memory limit",
-        "PidsLimit": "no limit of processes",
-        "CpuCfsQuota": "no processor limit",
-    }
+    podman = "podman" in name.lower() or is_podman(version)
     return Answer(
         address=address,
-        name="Podman" if "podman" in f"{name}{named}".lower() else "Docker",
+        name="Podman" if podman else "Docker",
         version=str(number),
         api=str(version["ApiVersion"]),
         cgroup=str(info.get("CgroupVersion") or "1"),
         storage=str(info["Driver"]),
-        init=str(info.get("InitBinary") or ""),
+        init=str(info.get("InitBinary") or (_podmans_init(address) if podman else "")),
         networks=tuple(str(network) for network in (info.get("Plugins", {}).get("Network") or ())),
         data=str(info.get("DockerRootDir") or ""),
-        weaknesses=tuple(words for key, words in lacks.items() if info.get(key) is False),
+        rootless=is_rootless(info),
+        unenforced=unenforced(info),
     )
 
 

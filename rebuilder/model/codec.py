@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import is_dataclass
+from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any, NoReturn, TypeVar
@@ -17,6 +17,7 @@ from typing import Any, NoReturn, TypeVar
 import rfc8785
 from cattrs import Converter
 from cattrs.errors import BaseValidationError
+from cattrs.gen import make_dict_unstructure_fn, override
 from cattrs.preconf.json import configure_converter
 
 from rebuilder.errors import HostileInput
@@ -28,10 +29,24 @@ DOCUMENT_LIMIT_BYTES = 64 * 1024**2
 _LARGEST_INTEGER = 2**53 - 1
 """RFC 8785 has no other integers: beyond, two programs may read two numbers."""
 
+_LATER = "later"
+
+
+def later() -> dict[str, bool]:
+    """Make the metadata of a field that was added when documents were out already: its default is not written.
+
+    So documents from before have the bytes, and the digests, that they had.
+    """
+    return {_LATER: True}
+
 
 def _make_converter() -> Converter:
     converter = Converter(forbid_extra_keys=True, prefer_attrib_converters=False)
     configure_converter(converter)
+    converter.register_unstructure_hook_factory(
+        lambda kind: bool(_later_fields(kind)),
+        lambda kind: make_dict_unstructure_fn(kind, converter, **_later_fields(kind)),
+    )
     converter.register_unstructure_hook(Digest, str)
     converter.register_structure_hook(Digest, lambda value, _: Digest.parse(_text(value)))
     converter.register_unstructure_hook(datetime, render_time)
@@ -43,6 +58,12 @@ def _make_converter() -> Converter:
     converter.register_structure_hook(float, lambda value, _: _number(value))
     converter.register_structure_hook(bool, lambda value, _: _boolean(value))
     return converter
+
+
+def _later_fields(kind: object) -> dict[str, Any]:
+    if not is_dataclass(kind) or not isinstance(kind, type):
+        return {}
+    return {field.name: override(omit_if_default=True) for field in fields(kind) if _LATER in field.metadata}
 
 
 def _structure_text(value: object, kind: type[str]) -> str:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from rebuilder.model.cause import Cause
+from rebuilder.model.cause import Cause, in_reporting_order
+from rebuilder.model.codec import later
 from rebuilder.model.digest import Digest
 from rebuilder.model.release import FileReference
 from rebuilder.model.verdict import Control, Verdict
@@ -34,6 +35,44 @@ class Finding:
     """The stabilizer under which this difference vanishes; None for one that remains."""
 
 
+INFERABLE = frozenset(
+    {
+        Cause.TOOLCHAIN_VERSION,
+        Cause.BUILD_DATE,
+        Cause.BUILD_PATH,
+        Cause.BUILD_ID,
+        Cause.HOSTNAME_OR_USER,
+        Cause.LOCALE,
+        Cause.TIMEZONE,
+        Cause.FILE_ORDER,
+        Cause.DOCUMENTATION,
+    }
+)
+"""What may be inferred from diffoscope's report: never a cause that is security-relevant, never one of no answer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InferredCause:
+    """One cause that diffoscope's report points to, at one place of it."""
+
+    cause: Cause
+    path: str
+    """Where in the report, from the outside in: `data.tar.xz/./usr/bin/tool/strings --all`; printable, bounded."""
+    detail: str
+    """One sentence for a reader."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inference:
+    """What was read in diffoscope's JSON: another program's word, beside our findings, that changes none of them."""
+
+    rule: str
+    """How it was read, with the version: `diffoscope-json/1`."""
+    causes: tuple[InferredCause, ...]
+    omitted: int = 0
+    """How many places were left out because there were too many."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArtifactComparison:
     """One artifact's verdict, with everything needed to compute it again."""
@@ -54,6 +93,14 @@ class ArtifactComparison:
     """(kind, blob): `diffoscope-html`, `diffoscope-text`, `diffoscope-json`."""
     report_notes: tuple[str, ...] = ()
     """What the report lacks: a tool that was missing, a bound that was reached."""
+    inference: Inference | None = field(default=None, metadata=later())
+    """Causes inferred from `diffoscope-json`; None where there was no whole one, or it was not acceptable."""
+
+    @property
+    def inferred_causes(self) -> tuple[Cause, ...]:
+        """Causes that diffoscope's report adds to our own, each once; never part of `causes`."""
+        named = () if self.inference is None else self.inference.causes
+        return in_reporting_order({each.cause for each in named} - set(self.causes))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

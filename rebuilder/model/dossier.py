@@ -7,11 +7,14 @@ from datetime import datetime
 
 from rebuilder.model.cause import Cause, in_reporting_order
 from rebuilder.model.comparison import Comparison
+from rebuilder.model.evidence import Evidence, Standing
 from rebuilder.model.plan import ImageLock, Plan
 from rebuilder.model.rebuild import Rebuild
 from rebuilder.model.release import Release
 from rebuilder.model.trust import Trust
 from rebuilder.model.verdict import Verdict, worst
+
+_FAVOURABLE = frozenset({Verdict.REPRODUCED, Verdict.EQUIVALENT})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,3 +59,15 @@ class Dossier:
     def causes(self) -> tuple[Cause, ...]:
         """Every artifact's causes, each once, security-relevant first."""
         return in_reporting_order({cause for artifact in self.comparison.artifacts for cause in artifact.causes})
+
+    @property
+    def disowned(self) -> tuple[Evidence, ...]:
+        """Refusals of the very bytes that the rebuild gives: reproduced or equivalent, and not what was signed for.
+
+        The source makes them, and yet the archive publishes others under their name: no gate may open on them.
+        """
+        compared = self.comparison.artifacts
+        favoured = {one.reference.digest for one in compared if one.reference and one.verdict in _FAVOURABLE}
+        found = (*self.release.evidence, *self.trust.evidence)
+        refused = (piece for piece in found if piece.outcome is Standing.REFUSED and piece.subject_digest in favoured)
+        return tuple(dict.fromkeys(refused))

@@ -10,6 +10,12 @@ from urllib.parse import urlsplit
 _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._+-]{0,63}\Z")
 _SUITE = re.compile(r"[A-Za-z0-9*][A-Za-z0-9*._+~-]{0,63}(?:/[A-Za-z0-9*][A-Za-z0-9*._+~-]{0,63})?\Z")
 _URI_LIMIT = 2000
+_IMAGE = re.compile(
+    r"(?:(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\])(?::[0-9]{1,5})?/)?"
+    r"[a-z0-9]+(?:[._-]+[a-z0-9]+)*(?:/[a-z0-9]+(?:[._-]+[a-z0-9]+)*)*"
+    r"@sha256:[0-9a-f]{64}\Z"
+)
+_IMAGE_LIMIT = 400
 
 
 def verify_label(label: str) -> None:
@@ -43,3 +49,17 @@ def verify_files(paths: Sequence[Path]) -> None:
     absent = [str(path) for path in paths if not path.is_file()]
     if absent:
         raise ValueError(f"no such file: {', '.join(absent)}")
+
+
+def verify_image(reference: str) -> None:
+    """An image in a registry by its digest, `NAME@sha256:…`; a tag beside the digest would say what nobody checks."""
+    if len(reference) > _IMAGE_LIMIT or not _IMAGE.match(reference):
+        raise ValueError(f"expected an image as NAME@sha256: and 64 hexadecimal digits, found {reference[:160]!r}")
+
+
+def verify_images(images: Sequence[tuple[str, str]]) -> None:
+    """Each suite is named in full, and its image by digest."""
+    for suite, reference in images:
+        if not _SUITE.match(suite) or "*" in suite:
+            raise ValueError(f"expected the name of a suite, found {suite[:60]!r}")
+        verify_image(reference)

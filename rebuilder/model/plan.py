@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
+from rebuilder.model import place
+from rebuilder.model.codec import later
 from rebuilder.model.digest import Digest
 from rebuilder.model.release import FileReference
 
@@ -31,8 +33,21 @@ class Package:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Pulled:
+    """An image that was taken from a registry as it is. It does not follow from packages: somebody made it."""
+
+    reference: str
+    """`NAME@sha256:…`: the digest of its manifest, or of a list of manifests for several architectures."""
+    image: Digest
+    """The image's id: SHA-256 of its config."""
+
+    def __post_init__(self) -> None:
+        place.verify_image(self.reference)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ImageLock:
-    """A base image as data: what it is bootstrapped from, down to each package's digest."""
+    """A base image as data: the packages it is bootstrapped from, or that a pulled image says it holds, by digest."""
 
     distribution: str
     suite: str
@@ -40,8 +55,13 @@ class ImageLock:
     epoch: int
     """SOURCE_DATE_EPOCH of the bootstrap, seconds since 1970 UTC: the Date of the newest signed index used."""
     installer: str
-    """Name and version of the bootstrap program, for it shapes the bytes."""
+    """Name and version of the bootstrap program, for it shapes the bytes; empty for a pulled image."""
     packages: tuple[Package, ...]
+    pulled: Pulled | None = field(default=None, metadata=later())
+
+    def __post_init__(self) -> None:
+        if bool(self.installer) == (self.pulled is not None):
+            raise ValueError("a base image is bootstrapped by a named installer, or pulled: one of the two")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +86,7 @@ class Environment:
     """One sentence: which .buildinfo or lock made it exact, or from what it was inferred."""
     architecture: str
     image: Digest
-    """The base image's id: SHA-256 of its config, predictable from the lock."""
+    """The base image's id: SHA-256 of its config. It follows from the lock; where it was pulled, the lock names it."""
     lock: Digest
     """Blob of the canonical JSON of the ImageLock."""
     packages: tuple[Package, ...]

@@ -17,7 +17,7 @@ class Machine:
     kernel: str
     cpu_model: str
     engine: str
-    """Name and version of the container engine."""
+    """Name and version of the container engine; in brackets, the limits that it does not enforce."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

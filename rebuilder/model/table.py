@@ -61,6 +61,9 @@ class Reading:
     faults: list[Fault]
 
 
+PAIRS: Hint = tuple[tuple[str, str], ...]
+"""The type of a field that is read from a table of texts under keys of the person's own choice."""
+
 CHECK = "check"
 """Key in a field's metadata: a function that raises ValueError for a converted value that is not allowed."""
 
@@ -158,6 +161,8 @@ def _leaf(field: Field[Any], kind: Hint, raw: object, base: Path) -> object:
 
 
 def _converted(name: str, kind: Hint, raw: object, base: Path) -> object:  # noqa: PLR0911 - one line a kind
+    if kind == PAIRS:
+        return _pairs(raw)
     if _origin(kind) is tuple:
         return _list(name, kind, raw, base)
     if _origin(kind) is Literal:
@@ -201,6 +206,14 @@ def _list(name: str, kind: Hint, raw: object, base: Path) -> tuple[object, ...]:
     return tuple(_converted(name, inner, item, base) for item in typing.cast("list[object]", raw))
 
 
+def _pairs(raw: object) -> tuple[tuple[str, str], ...]:
+    _require(isinstance(raw, Mapping), "a table", raw)
+    pairs = tuple(typing.cast("Mapping[str, object]", raw).items())
+    for key, value in pairs:
+        _require(isinstance(value, str), f"text for {key}", value)
+    return typing.cast("tuple[tuple[str, str], ...]", pairs)
+
+
 def _choice(allowed: tuple[str, ...], raw: object) -> str:
     if not isinstance(raw, str) or raw not in allowed:
         raise ValueError(f"expected {' or '.join(str(word) for word in allowed)}, found {_described(raw)}")
@@ -237,6 +250,8 @@ def _is_required(field: Field[Any]) -> bool:
 def from_word(key: Key, word: str) -> object:
     """Turn one word of text (an environment variable) into the raw value it stands for; raise ValueError."""
     kind = _without_none(key.kind)
+    if kind == PAIRS:
+        return dict(_pair(part.strip()) for part in word.split(",") if part.strip())
     if key.is_list:
         return [part.strip() for part in word.split(",") if part.strip()]
     reader: Callable[[str], object] = _WORDS.get(kind, str)
@@ -246,6 +261,13 @@ def from_word(key: Key, word: str) -> object:
         return reader(word)
     except (ValueError, KeyError) as error:
         raise ValueError(f"expected {_KINDS[kind]}, found {word[:60]!r}") from error
+
+
+def _pair(word: str) -> tuple[str, str]:
+    name, equals, value = word.partition("=")
+    if not equals:
+        raise ValueError(f"expected NAME=VALUE, found {word[:60]!r}")
+    return name.strip(), value.strip()
 
 
 _BOOLEANS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}

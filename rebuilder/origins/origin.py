@@ -67,6 +67,9 @@ class Origin(Protocol):
         The lock may be a stranger's: raise UntrustedError for one that names what nobody trusted vouches for.
         """
 
+    def prewarmed(self, lock: ImageLock, now: datetime) -> tuple[Package, ...]:
+        """What most builds install on a lock's image, exactly as they would now: worth preparing ahead of time."""
+
     def inputs(self, plan: Plan) -> Mapping[str, Path]:
         """Local files that the build reads under /input, by name, each verified."""
 

@@ -10,6 +10,7 @@ from typing import assert_never
 
 from rebuilder.model.verdict import Verdict
 from rebuilder.publish.templates import render
+from rebuilder.publish.word import Word
 
 LABEL = "independent rebuild"
 CACHE_SECONDS = 3600
@@ -21,44 +22,46 @@ _WIDE = frozenset("mwMW")
 _NARROW = frozenset("ijlrtfI.,:;' -")
 
 
-def colour(verdict: Verdict) -> str:
-    """Return the background of a verdict's word: white text on it has a contrast of at least 4.5 (WCAG AA)."""
-    match verdict:
-        case Verdict.REPRODUCED:
+def colour(said: Verdict | Word) -> str:
+    """Return the background of a word: white text on it has a contrast of at least 4.5 (WCAG AA)."""
+    match word := Word(said):
+        case Word.REPRODUCED:
             return "1a7f37"
-        case Verdict.EQUIVALENT:
+        case Word.EQUIVALENT:
             return "0b7285"
-        case Verdict.DIFFERENT:
+        case Word.DIFFERENT:
             return "c92a2a"
-        case Verdict.UNDECIDED:
+        case Word.UNDECIDED:
             return "5c636a"
+        case Word.WITHDRAWN:
+            return "4b4f56"
         case _:
-            assert_never(verdict)
+            assert_never(word)
 
 
-def badge_json(verdict: Verdict) -> bytes:
+def badge_json(said: Verdict | Word) -> bytes:
     """Say what `img.shields.io/endpoint?url=` reads."""
     badge = {
         "schemaVersion": 1,
         "label": LABEL,
-        "message": verdict.value,
-        "color": colour(verdict),
-        "isError": verdict is Verdict.DIFFERENT,
+        "message": said.value,
+        "color": colour(said),
+        "isError": Word(said) is Word.DIFFERENT,
         "cacheSeconds": CACHE_SECONDS,
     }
     return json.dumps(badge, indent=1).encode() + b"\n"
 
 
-def badge_svg(verdict: Verdict) -> bytes:
+def badge_svg(said: Verdict | Word) -> bytes:
     """Make a self-contained picture: label, icon and word, so that the colour is never the only sign."""
-    label, word = _text_width(LABEL), _text_width(verdict.value)
+    label, word = _text_width(LABEL), _text_width(said.value)
     left = label + 2 * _PADDING
     right = _ICON + word + 2 * _PADDING
     return render(
         "badge.svg.j2",
         label=LABEL,
-        verdict=verdict,
-        colour=colour(verdict),
+        verdict=said,
+        colour=colour(said),
         height=_HEIGHT,
         width=left + right,
         left=left,

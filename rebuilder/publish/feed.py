@@ -19,10 +19,10 @@ _NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 
 def feed_atom(summaries: Sequence[Summary]) -> bytes:
     """Return the newest results, newest first; the time of the feed is that of its newest entry, never now."""
-    newest = sorted(summaries, key=lambda summary: (summary.concluded_at, summary.path), reverse=True)[:ENTRIES]
+    newest = sorted(summaries, key=lambda summary: (summary.changed_at, summary.path), reverse=True)[:ENTRIES]
     return render(
         "feed.atom.j2",
-        updated=newest[0].concluded_at if newest else _NEVER,
+        updated=newest[0].changed_at if newest else _NEVER,
         entries=[_entry(summary) for summary in newest],
     )
 
@@ -31,7 +31,7 @@ def _entry(summary: Summary) -> dict[str, object]:
     subject = f"{summary.name} {summary.version} ({summary.architecture}, {summary.suite})"
     return {
         "summary": summary,
-        "title": visible(f"{summary.verdict.value}: {subject}"),
+        "title": visible(f"{summary.word.value}: {subject}"),
         "id": _name_of(summary.dossier),
         "href": page_of(summary.path),
         "text": visible(_text(summary)),
@@ -40,6 +40,8 @@ def _entry(summary: Summary) -> dict[str, object]:
 
 def _text(summary: Summary) -> str:
     sentences = []
+    if summary.withdrawn is not None:
+        sentences.append(f"Withdrawn; it said {summary.withdrawn.verdict.value}.")
     if summary.is_regression and summary.previous:
         sentences.append(f"Regression: {summary.previous.version} was {summary.previous.verdict.value}.")
     if summary.causes:

@@ -8,13 +8,15 @@ canonical JSON of the values below, and derived: delete them and they come back 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
+from rebuilder.model.codec import later
 from rebuilder.model.digest import Digest
 from rebuilder.model.verdict import Verdict
 from rebuilder.publish.scan import Result, Unreadable
 from rebuilder.publish.summary import Summary, group, standing
+from rebuilder.publish.word import Word
 
 SCHEMA_VERSION = 1
 
@@ -25,9 +27,10 @@ class Index:
 
     schema_version: int
     as_of: datetime | None
-    """When the newest listed result was concluded; None when nothing is listed."""
+    """When the newest listed result was concluded or withdrawn; None when nothing is listed."""
     counts: Mapping[str, int]
-    """How many versions have which verdict, counting the worst of each version's newest results."""
+    """How many versions have which verdict, counting the worst of each version's newest results; and how many of
+    them were `withdrawn`, where any was."""
     results: tuple[Summary, ...]
     unreadable: tuple[Unreadable, ...]
     """Directories that hold no readable result; to be looked into, never skipped silently."""
@@ -44,8 +47,10 @@ class Sighting:
     """`reference`, `rebuilt` or `source`."""
     target: str
     verdict: Verdict
-    """Of the artifact; for a source, of the whole result."""
+    """Of the artifact; for a source, of the whole result; `undecided` where that was withdrawn."""
     concluded_at: datetime
+    withdrawn: str | None = field(default=None, metadata=later())
+    """Why the result is not to be relied on any more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,11 +65,12 @@ class Sightings:
 def make_index(results: Iterable[Summary], unreadable: Iterable[Unreadable]) -> Index:
     """List results in the order given; the counts and the time follow from them."""
     listed = tuple(results)
-    verdicts = [version.verdict for version in group(listed)]
+    words = [version.word for version in group(listed)]
+    shown = [word for word in Word if word is not Word.WITHDRAWN or word in words]
     return Index(
         schema_version=SCHEMA_VERSION,
-        as_of=max((summary.concluded_at for summary in listed), default=None),
-        counts={verdict.value: verdicts.count(verdict) for verdict in Verdict},
+        as_of=max((summary.changed_at for summary in listed), default=None),
+        counts={word.value: words.count(word) for word in shown},
         results=listed,
         unreadable=tuple(sorted(unreadable, key=lambda entry: entry.path)),
     )
@@ -93,8 +99,9 @@ def sightings(result: Result) -> dict[Digest, tuple[Sighting, ...]]:
             filename=filename,
             role=role,
             target=result.dossier.release.target,
-            verdict=verdict,
+            verdict=verdict if result.withdrawal is None else Verdict.UNDECIDED,
             concluded_at=result.dossier.concluded_at,
+            withdrawn=result.withdrawal.reason if result.withdrawal is not None else None,
         )
         if sighting not in found.setdefault(digest, []):
             found[digest].append(sighting)

@@ -14,7 +14,7 @@ from pathlib import PurePosixPath
 from urllib.parse import quote
 
 from rebuilder.errors import HostileInput
-from rebuilder.model import codec
+from rebuilder.model import rebuild_id
 from rebuilder.model.digest import Digest
 from rebuilder.model.dossier import Dossier
 
@@ -30,8 +30,6 @@ TOP_LEVEL_NAMES = frozenset({"blobs", "by-digest", "static", "README.md"})
 
 _PLAIN = re.compile(r"(?!\.)[!-.0-\[\]-~]{1,200}\Z")
 """Printable ASCII without space, slash, backslash or a leading dot."""
-
-_REBUILD_ID = re.compile(r"(?:unplanned-)?[0-9a-f]{16}-[0-9a-f]{8}-[0-9]{1,9}\Z")
 
 
 def encode_part(part: str) -> str:
@@ -74,12 +72,10 @@ def _is_ours(part: str) -> bool:
 
 def verify_rebuild_id(dossier: Dossier, identifier: str) -> None:
     """Raise HostileInput unless an identifier names this dossier's plan, or its release where nothing was planned."""
-    if dossier.plan is None:
-        head = f"unplanned-{Digest.of(codec.render(dossier.release)).hex[:16]}"
-    else:
-        head = Digest.of(codec.render(dossier.plan)).hex[:16]
-    if not identifier.startswith(head) or not _REBUILD_ID.match(identifier):
-        raise HostileInput(f"expected a rebuild id `{head}-<builder>-<ordinal>`, found {identifier[:80]!a}")
+    named = rebuild_id.parse(identifier)
+    expected = rebuild_id.RebuildId.of(rebuild_id.subject_of(dossier), builder=named.builder, ordinal=named.ordinal)
+    if named != expected:
+        raise HostileInput(f"expected a rebuild id `{expected.stem}-<builder>-<ordinal>`, found {identifier!a}")
 
 
 def package_path(dossier: Dossier) -> PurePosixPath:

@@ -6,12 +6,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 from rebuilder.model.cause import in_reporting_order
-from rebuilder.model.verdict import Verdict
 from rebuilder.publish import layout, logs, scan, views, words
 from rebuilder.publish.index import Index
 from rebuilder.publish.links import address, page_of, to_root
 from rebuilder.publish.summary import Summary, Version, group, is_alarming
 from rebuilder.publish.templates import render
+from rebuilder.publish.word import Word, word_of
 from rebuilder.world.files import read
 
 ROWS = 2000
@@ -24,7 +24,7 @@ REPORT_LIMIT_BYTES = 24 * 1024**2
 
 
 def result_page(root: Path, result: scan.Result, newest: Summary) -> bytes:
-    """Return the page of one result; `newest` is the newest of the same package, version and architecture."""
+    """Return the page of one result; `newest` is the one that counts now beside it (`summary.newest_beside`)."""
     dossier = result.dossier
     log = root / result.path / "logs" / "build.log.zst"
     control_log = log.with_name("control.log.zst")
@@ -37,7 +37,10 @@ def result_page(root: Path, result: scan.Result, newest: Summary) -> bytes:
         plan=dossier.plan,
         version=dossier.plan.version if dossier.plan else dossier.release.version,
         reading=words.reading(dossier),
-        alarming=is_alarming(dossier),
+        word=word_of(result.verdict, withdrawn=result.withdrawal is not None),
+        withdrawal=result.withdrawal,
+        instead=views.successor_href(root, result),
+        alarming=is_alarming(dossier) and result.withdrawal is None,
         superseded_by=f"../{page_of(PurePosixPath(newest.path).name)}" if newest.path != str(result.path) else None,
         controls=views.controls(dossier),
         artifacts=views.artifacts(root, result),
@@ -83,8 +86,8 @@ def package_page(package: PurePosixPath, summaries: Sequence[Summary], unreadabl
         ecosystem=newest.ecosystem if newest else package.parts[0],
         versions=versions,
         current=versions[0] if versions else None,
-        counts=[(verdict, sum(version.verdict is verdict for version in versions)) for verdict in _SHOWN_ORDER],
-        as_of=newest.concluded_at if newest else None,
+        counts=[(word, sum(version.word is word for version in versions)) for word in _SHOWN_ORDER],
+        as_of=max((summary.changed_at for summary in summaries), default=None),
         unreadable=unreadable,
         href=lambda summary: page_of(PurePosixPath(summary.path).relative_to(package)),
         href_previous=lambda summary: page_of(PurePosixPath(summary.previous.path).relative_to(package)),
@@ -95,7 +98,7 @@ def index_pages(index: Index) -> Iterator[tuple[PurePosixPath, bytes]]:
     """(path, bytes) of the list of everything; at least one page."""
     versions = group(index.results)
     pages = [versions[start : start + ROWS] for start in range(0, len(versions), ROWS)] or [()]
-    recent = sorted(index.results, key=lambda summary: (summary.concluded_at, summary.path), reverse=True)
+    recent = sorted(index.results, key=lambda summary: (summary.changed_at, summary.path), reverse=True)
     for number, rows in enumerate(pages, start=1):
         page = render(
             "index.html.j2",
@@ -105,7 +108,7 @@ def index_pages(index: Index) -> Iterator[tuple[PurePosixPath, bytes]]:
             total=len(versions),
             number=number,
             pages=[(other, _index_name(other)) for other in range(1, len(pages) + 1)],
-            counts=[(verdict, index.counts[verdict.value]) for verdict in _SHOWN_ORDER],
+            counts=[(word, index.counts[word.value]) for word in _SHOWN_ORDER if word.value in index.counts],
             suites=sorted({summary.suite for summary in index.results}),
             causes=in_reporting_order({cause for summary in index.results for cause in summary.causes}),
             alarms=[version for version in versions if version.is_alarming],
@@ -117,7 +120,7 @@ def index_pages(index: Index) -> Iterator[tuple[PurePosixPath, bytes]]:
         yield PurePosixPath(_index_name(number)), page
 
 
-_SHOWN_ORDER = (Verdict.DIFFERENT, Verdict.UNDECIDED, Verdict.EQUIVALENT, Verdict.REPRODUCED)
+_SHOWN_ORDER = (Word.DIFFERENT, Word.WITHDRAWN, Word.UNDECIDED, Word.EQUIVALENT, Word.REPRODUCED)
 
 
 def _index_name(number: int) -> str:

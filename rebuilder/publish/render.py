@@ -100,7 +100,7 @@ def _write_package(
 
 
 def _write_results(area: Staging, results: Iterable[scan.Result], summaries: Sequence[summary.Summary]) -> None:
-    newest = {PurePosixPath(entry.path).parent: entry for entry in summaries}
+    newest = summary.newest_beside(summaries)
     for result in results:
         for path, page in pages.report_pages(area.root, result):
             area.write(path, page)
@@ -108,8 +108,8 @@ def _write_results(area: Staging, results: Iterable[scan.Result], summaries: Seq
 
 
 def _write_badges(area: Staging, directory: PurePosixPath, version: summary.Version) -> None:
-    area.write(directory / "badge.svg", badge_svg(version.verdict))
-    area.write(directory / "badge.json", badge_json(version.verdict))
+    area.write(directory / "badge.svg", badge_svg(version.word))
+    area.write(directory / "badge.json", badge_json(version.word))
 
 
 def _write_index(area: Staging, index: lists.Index) -> None:

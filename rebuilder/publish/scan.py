@@ -11,10 +11,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from rebuilder.attest.withdrawal import peek
 from rebuilder.errors import HostileInput, RebuilderError
 from rebuilder.model import codec
 from rebuilder.model.digest import Digest
 from rebuilder.model.dossier import Dossier
+from rebuilder.model.verdict import Verdict
+from rebuilder.model.withdrawal import FILE_NAME, Withdrawal
 from rebuilder.publish import layout
 from rebuilder.world.files import read, storage_errors
 
@@ -30,6 +33,13 @@ class Result:
     dossier: Dossier
     digest: Digest
     """Of `dossier.json`."""
+    withdrawal: Withdrawal | None = None
+    """Why the result is not to be relied on any more; its signature is for `rebuilder check` to verify."""
+
+    @property
+    def verdict(self) -> Verdict:
+        """What the result still says: its dossier's verdict, and nothing once it was withdrawn."""
+        return self.dossier.verdict if self.withdrawal is None else Verdict.UNDECIDED
 
     @property
     def rebuild_id(self) -> str:
@@ -67,13 +77,24 @@ def load_package(root: Path, package: PurePosixPath) -> tuple[list[Result], list
 
 
 def load(root: Path, path: PurePosixPath) -> Result:
-    """Read one result; raise HostileInput where its dossier is not one, or belongs to another directory."""
+    """Read one result; raise HostileInput where its dossier is not one, or belongs to another directory.
+
+    A withdrawal that is not one of this very result is no less a reason: something was put there.
+    """
     data = read(root / path / "dossier.json", limit_bytes=codec.DOCUMENT_LIMIT_BYTES)
     dossier = codec.parse(data, Dossier)
     expected = layout.result_path(dossier, path.name)
     if expected != path:
         raise HostileInput(f"the dossier in {path} belongs to {expected}")
-    return Result(path=path, dossier=dossier, digest=Digest.of(data))
+    digest = Digest.of(data)
+    return Result(path=path, dossier=dossier, digest=digest, withdrawal=_withdrawal(root / path, dossier, digest))
+
+
+def _withdrawal(directory: Path, dossier: Dossier, digest: Digest) -> Withdrawal | None:
+    if not (directory / FILE_NAME).exists():
+        return None
+    data = read(directory / FILE_NAME, limit_bytes=codec.DOCUMENT_LIMIT_BYTES)
+    return peek(data, dossier, digest=digest, identifier=directory.name)
 
 
 def documents(root: Path, path: PurePosixPath) -> Iterator[PurePosixPath]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import PurePosixPath
 from typing import TypeVar
 
 from rebuilder.model import codec
@@ -16,6 +17,7 @@ from rebuilder.model.plan import Fidelity
 from rebuilder.model.verdict import Control, Verdict, worst
 from rebuilder.publish import layout
 from rebuilder.publish.scan import Result
+from rebuilder.publish.word import Withdrawn, Word, word_of
 
 _REASON_LIMIT = 300
 _GOOD = frozenset({Verdict.REPRODUCED, Verdict.EQUIVALENT})
@@ -55,6 +57,19 @@ class Summary:
     dossier: Digest
     plan: Digest | None
     previous: Previous | None = None
+    """The last one that was not withdrawn."""
+    withdrawn: Withdrawn | None = field(default=None, metadata=codec.later())
+    """Why it is not to be relied on any more; then `verdict` is `undecided` and `reason` is the withdrawal's."""
+
+    @property
+    def word(self) -> Word:
+        """What it says, in one word."""
+        return word_of(self.verdict, withdrawn=self.withdrawn is not None)
+
+    @property
+    def changed_at(self) -> datetime:
+        """When it was concluded, or withdrawn."""
+        return self.concluded_at if self.withdrawn is None else self.withdrawn.withdrawn_at
 
     @property
     def is_regression(self) -> bool:
@@ -73,8 +88,18 @@ class Version:
 
     @property
     def verdict(self) -> Verdict:
-        """The worst of the newest results."""
+        """The worst of the newest results; a withdrawn one is undecided."""
         return worst(summary.verdict for summary in self.latest)
+
+    @property
+    def word(self) -> Word:
+        """What they amount to, in one word: `withdrawn` where one of them was, and none is worse than that."""
+        return word_of(self.verdict, withdrawn=bool(self.withdrawn))
+
+    @property
+    def withdrawn(self) -> tuple[Withdrawn, ...]:
+        """The withdrawals among the newest results."""
+        return tuple(summary.withdrawn for summary in self.latest if summary.withdrawn is not None)
 
     @property
     def causes(self) -> tuple[Cause, ...]:
@@ -109,12 +134,16 @@ def is_alarming(dossier: Dossier) -> bool:
 
 
 def summarize(results: Sequence[Result]) -> tuple[Summary, ...]:
-    """Summaries of one package's results, given and returned oldest first, each knowing the one before it."""
+    """Summaries of one package's results, given and returned oldest first, each knowing the one before it.
+
+    One that was withdrawn is nobody's past: what comes after it is neither better nor worse than it.
+    """
     newest: dict[str, Summary] = {}
     summaries = []
     for result in results:
         summary = _summary(result, newest.get(result.dossier.architecture))
-        newest[summary.architecture] = summary
+        if summary.withdrawn is None:
+            newest[summary.architecture] = summary
         summaries.append(summary)
     return tuple(summaries)
 
@@ -147,12 +176,37 @@ def standing(summaries: Iterable[Summary], name: Callable[[Summary], Name]) -> d
     """Of summaries, oldest first, keep under each name the newest that says something about the release.
 
     One that is only about the machine that tried (`undecided`, cause `infrastructure`) takes no earlier answer's place.
+    A withdrawn one keeps its place, unless it was withdrawn in favour of another under the same name.
     """
     newest: dict[Name, Summary] = {}
+    members: dict[Name, dict[Digest, Summary]] = {}
     for summary in summaries:
+        members.setdefault(name(summary), {})[summary.dossier] = summary
         if name(summary) not in newest or not _says_nothing(summary):
             newest[name(summary)] = summary
+    return {each: _successor(summary, members[each]) for each, summary in newest.items()}
+
+
+def newest_beside(summaries: Iterable[Summary]) -> dict[PurePosixPath, Summary]:
+    """Of summaries, oldest first, keep the newest beside each other that was not withdrawn, or else the newest."""
+    newest: dict[PurePosixPath, Summary] = {}
+    for summary in summaries:
+        place = PurePosixPath(summary.path).parent
+        if place not in newest or summary.withdrawn is None or newest[place].withdrawn is not None:
+            newest[place] = summary
     return newest
+
+
+def _successor(summary: Summary, members: Mapping[Digest, Summary]) -> Summary:
+    """Follow withdrawals to the result that stands instead; the withdrawn one itself where they lead to none."""
+    current, passed = summary, {summary.dossier}
+    while current.withdrawn is not None and current.withdrawn.superseded_by is not None:
+        instead = members.get(current.withdrawn.superseded_by.dossier)
+        if instead is None or instead.dossier in passed:
+            return summary
+        passed.add(instead.dossier)
+        current = instead
+    return current if current.withdrawn is None else summary
 
 
 def _says_nothing(summary: Summary) -> bool:
@@ -162,6 +216,7 @@ def _says_nothing(summary: Summary) -> bool:
 
 def _summary(result: Result, before: Summary | None) -> Summary:
     dossier, release, plan = result.dossier, result.dossier.release, result.dossier.plan
+    gone = result.withdrawal
     return Summary(
         path=str(result.path),
         target=release.target,
@@ -171,16 +226,17 @@ def _summary(result: Result, before: Summary | None) -> Summary:
         name=release.name,
         version=plan.version if plan else release.version,
         architecture=dossier.architecture,
-        verdict=dossier.verdict,
-        causes=dossier.causes,
-        reason=dossier.reason[:_REASON_LIMIT],
-        alarming=is_alarming(dossier),
+        verdict=result.verdict,
+        causes=dossier.causes if gone is None else (),
+        reason=(dossier.reason if gone is None else gone.reason)[:_REASON_LIMIT],
+        alarming=gone is None and is_alarming(dossier),
         fidelity=plan.environment.fidelity if plan else None,
         artifacts=len(dossier.comparison.artifacts),
         concluded_at=dossier.concluded_at,
         dossier=result.digest,
         plan=Digest.of(codec.render(plan)) if plan else None,
         previous=_previous(before),
+        withdrawn=Withdrawn.of(gone, dossier) if gone is not None else None,
     )
 
 

@@ -19,6 +19,7 @@ from rebuilder.errors import HostileInput, StorageFailure
 from rebuilder.model import codec
 from rebuilder.model.digest import Digest
 from rebuilder.model.dossier import Dossier
+from rebuilder.model.withdrawal import FILE_NAME
 from rebuilder.publish import layout, scan
 from rebuilder.publish.render import PENDING, render_everything, render_package
 from rebuilder.publish.staging import Document, Step, document_digest, keep_going, staging
@@ -70,7 +71,7 @@ def publish(publication: Publication, root: Path, blobs: BlobStore, *, step: Ste
 def _verify_same(root: Path, path: PurePosixPath, documents: Mapping[PurePosixPath, Document]) -> None:
     """Raise StorageFailure unless the published directory holds exactly these documents."""
     hint = "results are append-only: publish under the next ordinal, or withdraw by a new document"
-    published = set(scan.documents(root, path))
+    published = set(scan.documents(root, path)) - {PurePosixPath(FILE_NAME)}  # a withdrawal comes later, or never
     for name in sorted(published ^ set(documents)):
         where = "published already, and not given now" if name in published else "given now, and not published then"
         raise StorageFailure(f"{path} is published with other documents: {name} is {where}", hint=hint)
@@ -91,6 +92,8 @@ def _all_documents(publication: Publication) -> dict[PurePosixPath, Document]:
             _add_own(documents, name, _render_noun(value))
         elif name in documents:
             raise HostileInput(f"{name} is given, and the dossier has none")
+    if FILE_NAME in documents:
+        raise HostileInput(f"{FILE_NAME} is given: a result is published first, and withdrawn by itself")
     if len(documents) > DOCUMENTS_LIMIT:
         raise HostileInput(f"{len(documents)} documents in one result; at most {DOCUMENTS_LIMIT} are published")
     encoded = {layout.document_path(name): document for name, document in documents.items()}

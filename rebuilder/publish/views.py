@@ -16,7 +16,7 @@ from rebuilder.model.dossier import Dossier
 from rebuilder.model.evidence import Evidence, Standing
 from rebuilder.model.verdict import Control, Verdict
 from rebuilder.publish import layout, scan
-from rebuilder.publish.links import address, to_root
+from rebuilder.publish.links import address, page_of, to_root
 from rebuilder.publish.text import visible
 from rebuilder.world.files import digest_of, read
 
@@ -125,6 +125,14 @@ def controls(dossier: Dossier) -> tuple[str, ...]:
     return tuple(sorted(answer.value.replace("-", " ") for answer in found))
 
 
+def successor_href(root: Path, result: scan.Result) -> str | None:
+    """Address of the result in favour of which this one was withdrawn, where it lies beside it."""
+    named = result.withdrawal.superseded_by if result.withdrawal is not None else None
+    if named is None or not (root / result.path.parent / named.rebuild_id / "dossier.json").is_file():
+        return None
+    return f"../{page_of(PurePosixPath(named.rebuild_id))}"
+
+
 def check_command(result: scan.Result) -> str:
     """How a stranger computes the verdict again from the documents, with a key of their own choosing."""
     return f"rebuilder check --key rebuilder.pem {shlex.quote(f'results/{result.path}')}"
@@ -217,6 +225,7 @@ _KINDS = {
     "dossier.json": "everything concluded, canonical JSON",
     "plan.json": "the plan; its SHA-256 is the plan id",
     "lock.json": "the base image as data",
+    "withdrawal.dsse.json": "withdrawal of this result",
     "builder.dsse.json": "rebuild record, signed by the builder",
     "control.dsse.json": "control rebuild record, signed by the builder",
     "verdict.dsse.json": "verdict statement",

@@ -10,25 +10,32 @@ from rebuilder.model.evidence import Standing
 from rebuilder.model.plan import Fidelity
 from rebuilder.model.verdict import Control, Outcome, Verdict
 from rebuilder.publish.summary import is_alarming
+from rebuilder.publish.word import Word
 
 
-def meaning(verdict: Verdict) -> str:
-    """Say what a verdict says, in one sentence."""
-    match verdict:
-        case Verdict.REPRODUCED:
+def meaning(said: Verdict | Word) -> str:
+    """Say what a verdict says, or that there is none any more, in one sentence."""
+    match word := Word(said):
+        case Word.REPRODUCED:
             return "Bit for bit identical to the published artifact."
-        case Verdict.EQUIVALENT:
+        case Word.EQUIVALENT:
             return "Identical once the named stabilizers have removed known nondeterminism."
-        case Verdict.DIFFERENT:
+        case Word.DIFFERENT:
             return "The rebuild gives other bytes than were published."
-        case Verdict.UNDECIDED:
+        case Word.UNDECIDED:
             return "No answer could be reached."
+        case Word.WITHDRAWN:
+            return "The rebuilder withdrew its result: rely on nothing that it said."
         case _:
-            assert_never(verdict)
+            assert_never(word)
 
 
 def reading(dossier: Dossier) -> str:
     """How an auditor should read the verdict of this result, in one or two sentences."""
+    if dossier.disowned and dossier.verdict in {Verdict.REPRODUCED, Verdict.EQUIVALENT}:
+        return (
+            f"The source gives these bytes, and they were refused: {dossier.disowned[0].reason}. Do not trust the file."
+        )
     match dossier.verdict:
         case Verdict.REPRODUCED:
             return "Every artifact that was rebuilt from the authenticated source has exactly the published bytes."

@@ -27,7 +27,10 @@ def build(plan: Plan, origin: Origin, world: World, *, name: str, fresh: bool) -
     4. The builder signs what it saw.
     """
     engine = world.engine()
-    index = PreparedIndex(world.settings.cache / "prepared", engine)
+    if weaknesses := engine.describe().unenforced:
+        message = f"this engine does not enforce limits of {', '.join(weaknesses)}: `rebuilder doctor` says more"
+        world.progress.note(name, message)
+    index = PreparedIndex(world.settings.prepared_dir, engine)
     key = builder_key(world)
     # 1.
     world.progress.phase(name, "fetch", f"{len(plan.sources)} source files")

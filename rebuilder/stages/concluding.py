@@ -68,10 +68,10 @@ def _tools(attempt: Attempt) -> tuple[tuple[str, str], ...]:
         "diffoscope": version("diffoscope"),
         "in-toto": version("in-toto"),
     }
-    if attempt.planned is not None:
+    if attempt.planned is not None and attempt.planned.lock.installer:
         name, _, number = attempt.planned.lock.installer.partition(" ")
         tools[name] = number
     if attempt.run is not None:
         name, _, number = attempt.run.rebuild.machine.engine.partition(" ")
-        tools[name] = number
+        tools[name] = number.partition(" (")[0]
     return tuple(sorted(tools.items()))

@@ -29,7 +29,7 @@ def with_reports(
 
 def scratch(world: World) -> Path:
     """Return where large scratch files may lie: on the cache's disk, for the system's own directory may be memory."""
-    path = world.settings.cache / "scratch"
+    path = world.settings.scratch_dir
     with storage_errors(path):
         path.mkdir(parents=True, exist_ok=True)
     return path

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from rebuilder.build import locks
 from rebuilder.build.cache import Cache, Downloads, PreparedIndex
@@ -19,27 +18,27 @@ from rebuilder.stages.world import World
 @contextmanager
 def in_use(settings: Settings) -> Iterator[None]:
     """Keep every cache of these settings from being pruned while a run lasts."""
-    with locks.shared(_lock(settings)):
+    with locks.shared(settings.use_lock):
         yield
 
 
 @contextmanager
 def nobody_uses(settings: Settings) -> Iterator[bool]:
     """Say whether no run uses the caches; while it is so, none begins."""
-    with locks.exclusive_if_free(_lock(settings)) as free:
+    with locks.exclusive_if_free(settings.use_lock) as free:
         yield free
 
 
 def caches(settings: Settings, engine: Engine | None) -> tuple[Cache, ...]:
     """Return the downloads, and with an engine the prepared environments."""
-    downloads = Downloads(settings.cache / "blobs")
-    return (downloads,) if engine is None else (downloads, PreparedIndex(settings.cache / "prepared", engine))
+    downloads = Downloads(settings.blobs_dir)
+    return (downloads,) if engine is None else (downloads, PreparedIndex(settings.prepared_dir, engine))
 
 
 def sweep_first(settings: Settings, engine: Engine, progress: Progress) -> None:
     """Remove what dead runs left, before anything new is made; that an engine does not answer is for others to say."""
     try:
-        swept = sweep(engine, PreparedIndex(settings.cache / "prepared", engine))
+        swept = sweep(engine, PreparedIndex(settings.prepared_dir, engine))
     except EngineFailure:
         return
     count = swept.containers + swept.volumes + swept.images
@@ -64,7 +63,3 @@ def _engine(world: World) -> Engine | None:
         return world.engine()
     except EngineFailure:
         return None
-
-
-def _lock(settings: Settings) -> Path:
-    return settings.cache / "in-use.lock"

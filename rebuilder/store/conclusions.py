@@ -25,12 +25,15 @@ class Conclusion:
     architecture: str
     target: str
     verdict: Verdict
+    """What was concluded; `undecided` once that was withdrawn."""
     causes: tuple[Cause, ...]
     reason: str
     dossier: Digest
     directory: str
     """Where its documents are, relative to the results."""
     concluded_at: datetime
+    withdrawn: str | None = None
+    """Why the result is not to be relied on any more."""
 
     @property
     def line(self) -> tuple[str, str, str, str]:

@@ -25,7 +25,7 @@ _NAME_LIMIT = 300
 
 
 class Database:
-    """One ledger file; made with its tables when it is not there."""
+    """One ledger file; made with its tables when it is not there, upgraded in place when an older program made it."""
 
     def __init__(self, path: Path, *, busy_timeout_ms: int = BUSY_TIMEOUT_MS) -> None:
         self.path = path
@@ -59,6 +59,8 @@ class Database:
             version = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
             if version == 0:
                 self._create(connection)
+            elif 0 < version < SCHEMA_VERSION:
+                _complete(connection)
             elif version != SCHEMA_VERSION:
                 raise StorageFailure(
                     f"{self.path}: expected ledger schema {SCHEMA_VERSION}, found {version}",
@@ -70,8 +72,7 @@ class Database:
             raise StorageFailure(
                 f"{self.path}: this is some other program's database", hint="name another state directory"
             )
-        metadata.create_all(connection)
-        connection.exec_driver_sql(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        _complete(connection)
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
@@ -80,6 +81,12 @@ class Database:
         except (SQLAlchemyError, sqlite3.Error) as error:
             message = str(getattr(error, "orig", None) or error).splitlines()[0][:_NAME_LIMIT]
             raise StorageFailure(f"the ledger {self.path}: {message}", hint=_hint(message)) from error
+
+
+def _complete(connection: Connection) -> None:
+    """Add the tables that a new or an older ledger lacks: in the transaction of the caller, so wholly or not at all."""
+    metadata.create_all(connection)
+    connection.exec_driver_sql(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
 
 _REMAKE = "move the file aside, then `rebuilder ledger rebuild` makes it again from the results"

@@ -25,6 +25,7 @@ from rebuilder.model.dossier import Dossier
 from rebuilder.model.rebuild import Rebuild
 from rebuilder.model.release import Artifact, Release
 from rebuilder.model.verdict import Verdict
+from rebuilder.model.withdrawal import Withdrawal
 from rebuilder.store import tables
 from rebuilder.store.conclusions import Conclusion, Event, EventKind, PublishedDocument, Regression, regressions_among
 from rebuilder.store.database import BUSY_TIMEOUT_MS, Database
@@ -113,6 +114,25 @@ class Ledger:
                 }
                 connection.execute(insert(tables.attestations).values(**values).on_conflict_do_nothing())
 
+    def record_withdrawal(self, withdrawal: Withdrawal, document: Digest) -> bool:
+        """Keep that a result was withdrawn by that signed document; say whether its dossier is in the ledger at all."""
+        table = tables.comparisons
+        with self._database.write() as connection:
+            row = connection.execute(sa.select(table.c.id).where(table.c.dossier == withdrawal.dossier)).first()
+            if row is None:
+                return False
+            successor = withdrawal.superseded_by
+            values = {
+                "comparison": row.id,
+                "reason": withdrawal.reason,
+                "key": withdrawal.attester,
+                "superseded_by": successor.dossier if successor else None,
+                "digest": document,
+                "withdrawn_at": withdrawal.withdrawn_at,
+            }
+            connection.execute(insert(tables.withdrawals).values(**values).on_conflict_do_nothing())
+        return True
+
     def observe_artifacts(self, release: Release, at: datetime) -> tuple[Event, ...]:
         """Note which bytes each published file has now; an event for each name that used to have others."""
         with self._database.write() as connection:
@@ -172,8 +192,13 @@ class Ledger:
     def _conclusions(self, wanted: sa.ColumnElement[bool]) -> tuple[Conclusion, ...]:
         table = tables.comparisons
         query = (
-            sa.select(table, *(column for column in tables.releases.c if column.name in _RELEASE_COLUMNS))
+            sa.select(
+                table,
+                *(column for column in tables.releases.c if column.name in _RELEASE_COLUMNS),
+                tables.withdrawals.c.reason.label("withdrawn"),
+            )
             .join(tables.releases, table.c.release == tables.releases.c.id)
+            .outerjoin(tables.withdrawals, table.c.id == tables.withdrawals.c.comparison)
             .where(wanted)
             .order_by(table.c.concluded_at.desc(), table.c.id.desc())
         )
@@ -287,10 +312,11 @@ def _conclusion(row: Row[Any]) -> Conclusion:
         version=row.version,
         architecture=row.architecture,
         target=row.target,
-        verdict=Verdict(row.verdict),
-        causes=tuple(Cause(word) for word in row.causes),
+        verdict=Verdict(row.verdict) if row.withdrawn is None else Verdict.UNDECIDED,
+        causes=tuple(Cause(word) for word in row.causes) if row.withdrawn is None else (),
         reason=row.reason,
         dossier=row.dossier,
         directory=row.directory,
         concluded_at=row.concluded_at,
+        withdrawn=row.withdrawn,
     )

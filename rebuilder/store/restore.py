@@ -6,6 +6,7 @@ do not hold is not restored: the highest index dates, and names seen with other 
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from rebuilder.errors import HostileInput, StorageFailure
 from rebuilder.model.codec import DOCUMENT_LIMIT_BYTES, parse, parse_json
 from rebuilder.model.digest import Digest
 from rebuilder.model.dossier import Dossier
+from rebuilder.model.withdrawal import FILE_NAME, Withdrawal, read_predicate
 from rebuilder.store.conclusions import PublishedDocument
 from rebuilder.store.ledger import Ledger
 from rebuilder.world.files import read, storage_errors
@@ -76,7 +78,42 @@ def _record(ledger: Ledger, dossier: Dossier, directory: Path, results: Path, re
         except (HostileInput, StorageFailure) as error:
             refused.append(f"{path.relative_to(results)}: {error}")
     ledger.record_attestations(digest, documents)
-    return len(documents)
+    return len(documents) + _record_withdrawal(ledger, digest, directory, results, refused)
+
+
+def _record_withdrawal(ledger: Ledger, dossier: Digest, directory: Path, results: Path, refused: list[str]) -> int:
+    """Record the withdrawal of a result, if there is one; one that is not of this result is reported."""
+    path = directory / FILE_NAME
+    if not path.exists():
+        return 0
+    try:
+        data = read(path, limit_bytes=DOCUMENT_LIMIT_BYTES)
+        withdrawal = _withdrawal(parse_json(data))
+        _verify_place(withdrawal, path, dossier)
+    except (HostileInput, StorageFailure) as error:
+        refused.append(f"{path.relative_to(results)}: {error}")
+        return 0
+    ledger.record_withdrawal(withdrawal, Digest.of(data))
+    return 1
+
+
+def _verify_place(withdrawal: Withdrawal, path: Path, dossier: Digest) -> None:
+    if path.is_symlink():
+        raise HostileInput("a link in the place of a document")
+    if (withdrawal.dossier, withdrawal.rebuild_id) != (dossier, path.parent.name):
+        raise HostileInput(f"it withdraws {withdrawal.rebuild_id}, not the result beside which it lies")
+
+
+def _withdrawal(document: object) -> Withdrawal:
+    """Read a withdrawal out of its envelope; as with all documents here, verifying it is for `rebuilder check`."""
+    try:
+        if isinstance(document, dict):
+            withdrawal = read_predicate(parse_json(base64.b64decode(document["payload"], validate=True))["predicate"])
+            if _key(document) == withdrawal.attester:
+                return withdrawal
+    except (LookupError, TypeError, ValueError) as error:
+        raise HostileInput("not a withdrawal in an envelope") from error
+    raise HostileInput("not signed by the key that it names")
 
 
 def _document(path: Path, directory: Path) -> PublishedDocument:

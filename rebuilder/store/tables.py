@@ -27,8 +27,11 @@ from sqlalchemy.engine import Dialect
 from rebuilder.model.codec import parse_time, render_time
 from rebuilder.model.digest import Digest
 
-SCHEMA_VERSION = 1
-"""`PRAGMA user_version` of a ledger with these tables; raised by each migration."""
+SCHEMA_VERSION = 2
+"""`PRAGMA user_version` of a ledger with these tables; raised by each migration.
+
+2: `withdrawals`. So far every version only adds tables to the one before it.
+"""
 
 
 class Moment(TypeDecorator[datetime]):
@@ -189,6 +192,17 @@ attestations = Table(
     Column("kind", Text, nullable=False),
     Column("key", Text, nullable=False),
     Column("digest", Sha256, nullable=False),
+)
+
+withdrawals = Table(
+    "withdrawals",
+    metadata,
+    Column("comparison", ForeignKey("comparisons.id"), primary_key=True),
+    Column("reason", Text, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("superseded_by", Sha256),
+    Column("digest", Sha256, nullable=False),
+    Column("withdrawn_at", Moment, nullable=False),
 )
 
 index_dates = Table(

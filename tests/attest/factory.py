@@ -24,7 +24,7 @@ from rebuilder.model.comparison import ArtifactComparison, Comparison, Finding, 
 from rebuilder.model.digest import Digest
 from rebuilder.model.dossier import Dossier
 from rebuilder.model.evidence import Evidence, Standing
-from rebuilder.model.plan import Environment, Fidelity, ImageLock, Package, Plan
+from rebuilder.model.plan import Environment, Fidelity, ImageLock, Package, Plan, Pulled
 from rebuilder.model.rebuild import Machine, Rebuild
 from rebuilder.model.release import Artifact, FileReference, Release
 from rebuilder.model.trust import Trust
@@ -107,6 +107,22 @@ def dossier(verdicts: Mapping[str, Verdict] | None = None, *, epoch: bool = Fals
         concluded_at=T2,
     )
     return Sample(dossier=value, files=_files(value))
+
+
+PULLED = f"127.0.0.1:5000/base@{Digest.of(b'a manifest')}"
+
+
+def pulled() -> Dossier:
+    """Make a dossier of a rebuild in a base image that was pulled."""
+    value = dossier().dossier
+    assert value.plan is not None
+    assert value.lock is not None
+    assert value.rebuild is not None
+    image = value.plan.environment.image
+    lock = replace(value.lock, installer="", pulled=Pulled(reference=PULLED, image=image))
+    plan = replace(value.plan, environment=replace(value.plan.environment, lock=Digest.of(render(lock))))
+    rebuild = replace(value.rebuild, plan=Digest.of(render(plan)))
+    return replace(value, lock=lock, plan=plan, rebuild=rebuild)
 
 
 def refused() -> Sample:

@@ -15,9 +15,11 @@ from rebuilder.attest.check import LOG_LIMIT_BYTES, check
 from rebuilder.attest.check_report import Helpers
 from rebuilder.attest.envelope import IN_TOTO
 from rebuilder.attest.envelope import sign as sign_envelope
+from rebuilder.compare.inference import infer_under
 from rebuilder.errors import DigestMismatch, HostileInput, SignatureRefused, UntrustedError
+from rebuilder.model.cause import Cause
 from rebuilder.model.codec import render
-from rebuilder.model.comparison import ArtifactComparison
+from rebuilder.model.comparison import ArtifactComparison, Inference, InferredCause
 from rebuilder.model.digest import Digest
 from rebuilder.model.dossier import Dossier
 from rebuilder.model.verdict import Verdict
@@ -65,6 +67,13 @@ def test_attack_smuggled_file(result: Path, name: str) -> None:
     (result / name).parent.mkdir(parents=True, exist_ok=True)
     (result / name).write_bytes(b"{}")
     with pytest.raises(HostileInput, match="no signed document speaks of this file"):
+        check(result, KEYS)
+
+
+def test_attack_empty_directory(result: Path) -> None:
+    """A directory without a file is spoken of by nobody, however deep it lies."""
+    (result / "links" / "extra").mkdir(parents=True)
+    with pytest.raises(HostileInput, match="links/extra/ is an empty directory"):
         check(result, KEYS)
 
 
@@ -259,3 +268,42 @@ def test_the_builders_key_comes_from_the_signed_statement(published: Path) -> No
     """The builder's record is verified with the key that the attester signed for, which the record names."""
     report = check(published, KEYS)
     assert any(BUILDER.public_key.keyid in line for line in report.verified)
+
+
+def inferred(tmp_path: Path) -> tuple[Path, Inference]:
+    """Publish a difference whose diffoscope's report points to a date."""
+    sample = dossier({"sample": Verdict.DIFFERENT})
+    named = InferredCause(cause=Cause.BUILD_DATE, path="data.tar/./x", detail="one line")
+    inference = Inference(rule="diffoscope-json/1", causes=(named,))
+    (only,) = sample.dossier.comparison.artifacts
+    comparison = replace(sample.dossier.comparison, artifacts=(replace(only, inference=inference),))
+    return publish(tmp_path, replace(sample, dossier=replace(sample.dossier, comparison=comparison))), inference
+
+
+def test_inferred_causes_are_said_apart_and_inferred_again(tmp_path: Path) -> None:
+    """The statement names them as diffoscope's; a reader reads the published report once more, or is told that not."""
+    result, inference = inferred(tmp_path)
+    report = check(result, KEYS, helpers=Helpers(reinfer=lambda data, rule: inference if (data, rule) else None))
+    assert any("said to be inferred from it" in line for line in report.verified)
+    assert any("was not inferred again" in line for line in check(result, KEYS).not_checked)
+    unknown = check(result, KEYS, helpers=Helpers(reinfer=lambda _data, _rule: None))
+    assert any("was not inferred again" in line for line in unknown.not_checked)
+    envelope = json.loads((result / VERDICT_FILE).read_bytes())
+    predicate = json.loads(base64.b64decode(envelope["payload"]))["predicate"]
+    assert predicate["causes"] == ["payload-changed"]
+    assert predicate["comparison"]["inferred"] == {
+        "from": "diffoscope-json",
+        "rule": "diffoscope-json/1",
+        "causes": ["build-date"],
+        "places": 1,
+    }
+
+
+def test_attack_causes_that_the_report_does_not_point_to(tmp_path: Path) -> None:
+    """What is said to be inferred, and is not in the report, is refused; so is a report that is none."""
+    result, inference = inferred(tmp_path)
+    other = replace(inference, causes=())
+    with pytest.raises(HostileInput, match="points to other causes than those that were published"):
+        check(result, KEYS, helpers=Helpers(reinfer=lambda _data, _rule: other))
+    with pytest.raises(HostileInput, match="expected version 1"):
+        check(result, KEYS, helpers=Helpers(reinfer=infer_under))

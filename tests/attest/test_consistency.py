@@ -10,13 +10,14 @@ import pytest
 from rebuilder.attest.consistency import verify_dossier
 from rebuilder.errors import HostileInput
 from rebuilder.model.cause import Cause
-from rebuilder.model.comparison import ArtifactComparison, Finding
+from rebuilder.model.codec import render
+from rebuilder.model.comparison import ArtifactComparison, Finding, Inference, InferredCause
 from rebuilder.model.digest import Digest
 from rebuilder.model.dossier import Dossier
 from rebuilder.model.plan import Plan
 from rebuilder.model.rebuild import Rebuild
 from rebuilder.model.verdict import Control, Outcome, Verdict
-from tests.attest.factory import STABILIZER, T0, T1, dossier, file_of, refused
+from tests.attest.factory import STABILIZER, T0, T1, dossier, file_of, pulled, refused
 
 R, E, U, D = Verdict.REPRODUCED, Verdict.EQUIVALENT, Verdict.UNDECIDED, Verdict.DIFFERENT
 GRAVE = (Cause.MAINTAINER_SCRIPT_CHANGED, Cause.SETUID_CHANGED, Cause.PAYLOAD_CHANGED, Cause.FILE_MODES)
@@ -68,6 +69,19 @@ def with_findings(value: Dossier, *findings: Finding) -> Dossier:
 def test_honest_dossiers_hold(verdict: Verdict) -> None:
     """The factory's dossier of each verdict is consistent."""
     verify_dossier(one(verdict))
+
+
+def test_a_rebuild_in_a_pulled_image_holds_and_another_image_does_not() -> None:
+    """The id that the lock records is the plan's, or the lock is of another image."""
+    value = pulled()
+    verify_dossier(value)
+    assert value.plan is not None
+    assert value.rebuild is not None
+    environment = replace(value.plan.environment, image=Digest.of(b"another"))
+    plan = replace(value.plan, environment=environment)
+    lie = replace(value, plan=plan, rebuild=replace(value.rebuild, plan=Digest.of(render(plan))))
+    with pytest.raises(HostileInput, match="pulled image that is not the one that the plan names"):
+        verify_dossier(lie)
 
 
 def test_a_refused_release_holds() -> None:
@@ -122,6 +136,22 @@ def _finding(cause: Cause, *, removed: bool) -> Finding:
 
 OTHER = file_of("sample_1.0-1_amd64.deb", b"other bytes")
 
+
+def inferring(value: Dossier, cause: Cause = Cause.BUILD_DATE, *, omitted: int = 0, **changes: object) -> Dossier:
+    """Say that diffoscope's report points to a cause."""
+    named = InferredCause(cause=cause, path="data.tar/./x", detail="one line")
+    inference = Inference(rule="diffoscope-json/1", causes=(named,), omitted=omitted)
+    return compared(value, inference=inference, **changes)
+
+
+def test_what_diffoscope_says_beside_a_difference_holds() -> None:
+    """An inferred cause stands beside our own, which stay."""
+    value = inferring(one(D))
+    verify_dossier(value)
+    assert first(value).causes == (Cause.PAYLOAD_CHANGED,)
+    assert first(value).inferred_causes == (Cause.BUILD_DATE,)
+
+
 VERDICT_LIES: dict[str, tuple[Callable[[], Dossier], str]] = {
     "different-digests-called-reproduced": (
         lambda: compared(one(D), verdict=R, causes=(), findings=(), control=Control.NOT_RUN, control_digest=None),
@@ -139,6 +169,17 @@ VERDICT_LIES: dict[str, tuple[Callable[[], Dossier], str]] = {
         lambda: compared(one(R), verdict=E, causes=(Cause.BUILD_ID,), stabilizers=(STABILIZER,)),
         "reproduced means equal digests",
     ),
+    "security-relevant-by-diffoscope's-word": (
+        lambda: inferring(one(D), Cause.SETUID_CHANGED),
+        "only our own findings can give",
+    ),
+    "no-answer-by-diffoscope's-word": (lambda: inferring(one(D), Cause.TIMED_OUT), "only our own findings can give"),
+    "inferred-from-no-report": (lambda: inferring(one(D), reports=()), "a report that is not named"),
+    "inferred-for-equal-bytes": (
+        lambda: inferring(one(R), reports=(("diffoscope-json", Digest.of(b"{}")),)),
+        "nothing was compared that differs",
+    ),
+    "inferred-with-a-negative-number": (lambda: inferring(one(D), omitted=-1), "a negative number of inferred causes"),
     "reproduced-with-a-cause": (lambda: compared(one(R), causes=(Cause.TIMESTAMPS,)), "yet there are differences"),
     "reproduced-by-a-stabilizer": (lambda: compared(one(R), stabilizers=(STABILIZER,)), "without any stabilizer"),
     "equivalent-without-stabilizer": (lambda: compared(one(E), stabilizers=()), "needs the stabilizers"),

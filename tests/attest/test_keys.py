@@ -56,10 +56,10 @@ def test_a_p256_key_verifies() -> None:
     parse_public_key(pem).verify(bytes.fromhex(signer.sign(b"data").signature), b"data")
 
 
-def _pem(key: object, *, private: bool = False) -> bytes:
+def _pem(key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey, *, private: bool = False) -> bytes:
     if private:
-        return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())  # type: ignore[attr-defined]
-    return key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)  # type: ignore[attr-defined]
+        return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    return key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,13 @@ class Reader:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
         (folder / filename).write_bytes(data)
-        command = [CLIENT, "--layout", self.home / "root.layout", "--verification-keys", self.home / "owner.pub"]
+        command: list[str | Path] = [
+            CLIENT,
+            "--layout",
+            self.home / "root.layout",
+            "--verification-keys",
+            self.home / "owner.pub",
+        ]
         return subprocess.run(
             [*command, "--link-dir", links], cwd=folder, capture_output=True, text=True, timeout=60, check=False
         )
@@ -242,8 +248,15 @@ def test_the_client_of_debian_12_accepts_a_match(results: Path, tmp_path: Path) 
     reader = Reader(home=tmp_path)
     reader.trust(ATTESTER.public_key)
     (tmp_path / "owner.json").write_text(json.dumps(OWNER.public_key.to_legacy_plain()))
-    command = [tmp_path / "old/bin/in-toto-verify", "--layout", tmp_path / "root.layout", "--key-types", "ed25519"]
-    command += ["--layout-keys", tmp_path / "owner.json", "--link-dir", results / "links" / POOL_NAME / "metablock"]
+    command: list[str | Path] = [tmp_path / "old/bin/in-toto-verify", "--layout", tmp_path / "root.layout"]
+    command += [
+        "--key-types",
+        "ed25519",
+        "--layout-keys",
+        tmp_path / "owner.json",
+        "--link-dir",
+        results / "links" / POOL_NAME / "metablock",
+    ]
     for addition, expected in ((b"", 0), (b"x", 1)):
         folder = tmp_path / f"files{expected}"
         folder.mkdir()

@@ -49,6 +49,15 @@ def test_an_honest_request_is_signed(tmp_path: Path) -> None:
     assert all((staged.request / "signed" / path).is_file() for path in paths)
 
 
+def test_a_request_without_a_dossier_is_named_as_such(tmp_path: Path) -> None:
+    """The hint is about the request, not about room on the disk."""
+    staged = stage(tmp_path, dossier(DIFFERENT))
+    (staged.request / "dossier.json").unlink()
+    with pytest.raises(HostileInput, match=r"dossier\.json is missing from the signing request") as caught:
+        load_request(staged.request)
+    assert caught.value.hint == "the request is incomplete: copy its directory again, whole"
+
+
 def test_a_refused_release_is_signed_for(tmp_path: Path) -> None:
     """Without a plan and a build there is still a verdict to sign."""
     assert len(sign(stage(tmp_path, refused()), tmp_path / "journal")) == 4

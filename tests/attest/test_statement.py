@@ -18,7 +18,7 @@ from rebuilder.model.codec import render
 from rebuilder.model.digest import Digest
 from rebuilder.model.dossier import Dossier
 from rebuilder.model.verdict import Verdict
-from tests.attest.factory import ALL, ATTESTER, BUILDER, dossier, reference_bytes, refused
+from tests.attest.factory import ALL, ATTESTER, BUILDER, PULLED, dossier, pulled, reference_bytes, refused
 
 
 def payloads(value: Dossier, *, accepts_equivalent: bool = False) -> dict[str, bytes]:
@@ -112,6 +112,20 @@ def test_provenance_is_of_what_we_built() -> None:
     run = made["predicate"]["runDetails"]
     assert run["builder"]["id"] == f"urn:rebuilder:builder:{BUILDER.public_key.keyid}"
     assert run["metadata"]["startedOn"] == "2026-11-24T06:00:00Z"
+
+
+def test_a_pulled_image_is_said_to_be_pulled() -> None:
+    """Statement and provenance carry the reference, and what was not checked about it; without one neither word is."""
+    made = payloads(pulled())
+    verdict = made["attestations/sample_1.0-1_amd64.deb/verdict.dsse.json"]
+    verify_schema(verdict, "sample")
+    predicate = json.loads(verdict)["predicate"]
+    assert predicate["environment"]["pulled"] == PULLED
+    assert any("pulled, not bootstrapped" in note for note in predicate["notChecked"])
+    provenance = json.loads(made["attestations/sample_1.0-1_amd64.deb/slsa-provenance.dsse.json"])["predicate"]
+    (image,) = [each for each in provenance["buildDefinition"]["resolvedDependencies"] if each["name"] == "image"]
+    assert image["annotations"] == {"kind": "image", "pulled": PULLED}
+    assert not any(b"pulled" in payload for payload in payloads(dossier().dossier).values())
 
 
 def test_nothing_built_means_no_provenance() -> None:

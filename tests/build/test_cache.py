@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import cast
 import pytest
 
 from rebuilder.build.cache import Downloads, PreparedIndex, PreparedRecord, clear
-from rebuilder.build.container import Engine, ImageRecord
+from rebuilder.build.container import Description, Engine, ImageRecord
 from rebuilder.build.locks import exclusive, exclusive_if_free, shared
 from rebuilder.errors import EngineFailure
 from rebuilder.model.digest import Digest
@@ -25,6 +26,13 @@ class FakeEngine:
         self.held: set[Digest] = set()
         self.needed: set[Digest] = set()
         self.bases: set[Digest] = set()
+        self.name = "docker"
+        self.release: Digest | None = None
+        """Needed only until any image has been removed."""
+
+    def describe(self) -> Description:
+        """Name it."""
+        return Description(name=self.name, version="1", kernel="6", architecture="amd64")
 
     def image(self, image: Digest) -> ImageRecord | None:
         """Say whether it is here."""
@@ -43,6 +51,7 @@ class FakeEngine:
         if image in self.needed:
             raise EngineFailure("image has dependent child images")
         self.held.discard(image)
+        self.needed -= {self.release}
 
 
 @pytest.fixture
@@ -128,6 +137,43 @@ def test_a_base_goes_after_its_environments_and_not_in_use(
     assert fake.held == {other}
 
 
+def test_clearing_takes_a_base_with_its_environments(records: PreparedIndex, fake: FakeEngine) -> None:
+    """A run notes the use of the base first, then that of the environment, which must go first all the same."""
+    fake.held, fake.bases, fake.needed = {_BASE}, {_BASE}, {_BASE}
+    with records.bases.using(_BASE):
+        _keep(records, fake, "a", age_s=-10)
+    fake.release = _BASE
+    assert clear(records).count == 2
+    assert fake.held == set()
+
+
+def test_the_tree_of_a_base_is_remembered_as_long_as_the_base(records: PreparedIndex, fake: FakeEngine) -> None:
+    """Of that image only, in this format only, by this kind of engine only; and a spoilt record is none."""
+    fake.held, fake.bases = {_BASE}, {_BASE}
+    tree = Digest.of(b"tree")
+    with records.bases.using(_BASE):
+        assert records.bases.tree(_BASE) is None
+        records.bases.keep_tree(_BASE, tree)
+    assert records.bases.tree(_BASE) == tree
+    assert records.bases.tree(Digest.of(b"other")) is None
+    fake.name = "podman"
+    assert records.bases.tree(_BASE) is None
+    fake.name = "docker"
+    assert clear(records).count == 1
+    assert records.bases.tree(_BASE) is None
+
+
+@pytest.mark.parametrize("spoil", [lambda data: data[:-10], lambda data: data.replace(b"tree/", b"tree/0")])
+def test_a_spoilt_tree_of_a_base_is_none(
+    spoil: Callable[[bytes], bytes], records: PreparedIndex, tmp_path: Path
+) -> None:
+    """Half a record, or one in another format, is not compared with."""
+    records.bases.keep_tree(_BASE, Digest.of(b"tree"))
+    (path,) = (tmp_path / "prepared" / "bases").glob("*.json")
+    path.write_bytes(spoil(path.read_bytes()))
+    assert records.bases.tree(_BASE) is None
+
+
 def test_a_spoilt_record_is_no_record(records: PreparedIndex, fake: FakeEngine) -> None:
     """Half a record, or one under another's name, is not believed."""
     record = _keep(records, fake, "a")
@@ -156,18 +202,16 @@ def test_only_a_subset_on_the_same_base_by_the_same_maker_is_started_from(
     assert found.packages == tuple(_packages("p"))
 
 
-def test_downloads_keep_what_is_in_use(tmp_path: Path) -> None:
-    """The oldest unused file goes; a file in use stays even when everything is cleared."""
+def test_the_download_used_longest_ago_goes_first(tmp_path: Path) -> None:
+    """Down to the budget and no further; everything where everything is cleared."""
     blobs, downloads = LocalBlobs(tmp_path), Downloads(tmp_path)
     old, new = blobs.put(b"o" * 100), blobs.put(b"n" * 100)
     os.utime(blobs.path(old), (1, 1))
     assert (downloads.usage().count, downloads.usage().size_bytes) == (2, 200)
-    with downloads.using([old]):
-        assert clear(downloads).count == 1
-        assert blobs.has(old)
-        assert not blobs.has(new)
-    assert downloads.prune(100).count == 0
-    assert downloads.prune(99).size_bytes == 100
+    assert downloads.prune(200).count == 0
+    assert downloads.prune(199).size_bytes == 100
+    assert (blobs.has(old), blobs.has(new)) == (False, True)
+    assert clear(downloads).count == 1
     assert downloads.usage().count == 0
 
 

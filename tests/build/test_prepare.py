@@ -189,6 +189,24 @@ def test_an_altered_environment_is_not_believed(engine: DockerEngine, index: Pre
         engine.remove_image(honest)
 
 
+def test_an_altered_base_is_not_believed(engine: DockerEngine, index: PreparedIndex, tiny: Digest) -> None:
+    """Without packages the base is the environment: it must hold what it held at first, in every use."""
+    bare = environment(tiny)
+    with prepare(engine, index, bare, repository) as prepared:
+        tree = prepared.tree()
+    assert index.bases.tree(tiny) == tree
+    for fresh in (False, True):
+        with prepare(engine, index, bare, repository, fresh=fresh) as prepared:
+            assert prepared.tree() == tree
+    index.bases.keep_tree(tiny, Digest.of(b"what it held before"))
+    for fresh in (False, True):
+        with (
+            prepare(engine, index, bare, repository, fresh=fresh) as prepared,
+            pytest.raises(EnvironmentUnavailable, match="was altered: expected tree sha256"),
+        ):
+            prepared.tree()
+
+
 def test_two_at_once_prepare_once(engine: DockerEngine, index: PreparedIndex, tiny: Digest) -> None:
     """Two verifications that want the same environment at once: one makes it, the other waits and finds it."""
     asked: list[int] = []

@@ -169,6 +169,22 @@ def test_filling_the_disk_is_resource_exhausted(build: Build) -> None:
     assert "more than the 25165824 allowed" in rebuild.reason
 
 
+@pytest.mark.parametrize("place", ["/build/big", "/output/big"])
+def test_a_build_that_ends_before_anybody_looked_is_measured(build: Build, place: str) -> None:
+    """Overshooting within the pause of the polls does not pass: it is measured once more before anything is read."""
+    rebuild = build(f"head -c 50331648 /dev/zero >{place}; echo x >/output/x")
+    assert rebuild.outcome is Outcome.RESOURCE_EXHAUSTED
+    assert "more than the 25165824 allowed" in rebuild.reason
+    assert rebuild.outputs == ()
+
+
+def test_an_unreadable_directory_is_measured_as_well(build: Build) -> None:
+    """A build cannot hide what it wrote behind a mode."""
+    rebuild = build("mkdir d; head -c 50331648 /dev/zero >d/big; chmod 0 d; echo x >/output/x")
+    assert rebuild.outcome is Outcome.RESOURCE_EXHAUSTED
+    assert "more than the 25165824 allowed" in rebuild.reason
+
+
 def test_an_output_beyond_the_limit_is_resource_exhausted(build: Build) -> None:
     """A build that ends before anybody looked is still bounded: a sparse file of a terabyte is not fetched."""
     rebuild = build("truncate -s 1000G /output/big")

@@ -62,3 +62,18 @@ def test_a_key_that_is_not_there_says_how_it_is_made(cli: Cli) -> None:
     code, _, err = cli("keys", "export")
     assert code == 2
     assert "hint: `rebuilder keys init` makes it" in err
+
+
+def test_a_path_that_no_file_can_have_is_usage(cli: Cli) -> None:
+    """Too long a name is a mistake of the caller, not a failure of the machine."""
+    code, _, err = cli("keys", "pin", "friend", "a" * 5000)
+    assert code == 2
+    assert "name the file that holds the public key" in err
+
+
+def test_a_layout_makes_no_directories(cli: Cli, tmp_path: Path) -> None:
+    """A mistyped directory is an error, and no key is made for it."""
+    code, _, err = cli("layout", "-o", str(tmp_path / "absent" / "rebuild.layout"))
+    assert code == 2
+    assert "its directory is not there" in err
+    assert not (tmp_path / "absent").exists()

@@ -11,12 +11,14 @@ from types import SimpleNamespace
 import pytest
 
 import rebuilder.cli.world
+from rebuilder.config import load_settings
 from rebuilder.model.codec import render
+from rebuilder.model.comparison import Comparison
 from rebuilder.model.digest import Digest
 from rebuilder.model.dossier import Dossier
 from rebuilder.model.rebuild import Rebuild
 from rebuilder.model.verdict import Verdict
-from rebuilder.stages import replaying
+from rebuilder.stages import replaying, tidying
 from tests.attest.factory import dossier, refused
 
 Cli = Callable[..., tuple[int, str, str]]
@@ -48,6 +50,24 @@ def _published(value: Dossier) -> Path:
 def _rebuild(value: Dossier) -> Rebuild:
     assert value.rebuild is not None
     return value.rebuild
+
+
+def test_the_caches_are_in_use_meanwhile(
+    cli: Cli, machine: Callable[[Dossier, Rebuild], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`rebuilder cache clear` beside a replay does not take away what it is about to read."""
+    value = dossier().dossier
+    machine(value, _rebuild(value))
+    free: list[bool] = []
+
+    def look(*_: object, **__: object) -> Comparison:
+        with tidying.nobody_uses(load_settings()) as nobody:
+            free.append(nobody)
+        return value.comparison
+
+    monkeypatch.setattr(replaying, "compare", look)
+    assert cli("replay", _published(value))[0] == 0
+    assert free == [False]
 
 
 def test_the_same_bytes_again(cli: Cli, machine: Callable[[Dossier, Rebuild], None]) -> None:

@@ -14,11 +14,13 @@ def test_what_is_shown_can_be_read_again(cli: Cli) -> None:
     Path("mine.toml").write_text(
         'jobs = 3\ncache_budget = "1500 B"\nlimits.wall = "90 s"\n'
         '[[debian.archives]]\nlabel = "a"\nuri = "http://127.0.0.1/"\nsuites = ["trixie"]\n'
+        f'[debian.images]\ntrixie = "127.0.0.1:5000/base@sha256:{"0" * 64}"\n'
     )
     code, first, _ = cli("policy", "--config", "mine.toml")
     assert code == 0
     assert 'cache_budget = "1500 B"' in first
     assert 'limits.wall = "90 s"' in first
+    assert 'debian.images."trixie" = "127.0.0.1:5000/base@sha256:0000' in first
     Path("again.toml").write_text(first)
     assert cli("policy", "--config", "again.toml") == (0, first, "")
 

@@ -23,6 +23,7 @@ from rebuilder.errors import (
 from rebuilder.model.cause import Cause
 from rebuilder.model.digest import Digest
 from rebuilder.model.dossier import Dossier
+from rebuilder.model.evidence import Evidence, Standing
 from rebuilder.model.trust import Trust
 from rebuilder.model.verdict import Verdict
 from rebuilder.pipeline import TargetResult
@@ -59,6 +60,33 @@ def test_the_exit_code_is_the_verdict(
     assert found == code
     assert verdict in out
     assert all(cause in out for cause in causes)
+
+
+@pytest.mark.parametrize(
+    ("verdict", "code"), [(Verdict.REPRODUCED, 3), (Verdict.EQUIVALENT, 3), (Verdict.DIFFERENT, 1)]
+)
+def test_attack_file_that_the_source_gives_and_nobody_signed_for(
+    verdict: Verdict, code: int, cli: Cli, pipeline: FakePipeline
+) -> None:
+    """A rebuild gives its bytes and a signed index names others: no gate opens, and table and JSON say why."""
+    made = dossier(verdict)
+    (artifact,) = made.comparison.artifacts
+    assert artifact.reference is not None
+    refusal = Evidence(
+        scheme="local-file",
+        subject="renamed.deb",
+        subject_digest=artifact.reference.digest,
+        outcome=Standing.REFUSED,
+        reason="the signed index names other bytes",
+    )
+    pipeline.answer("deb:trixie/demo", replace(made, release=replace(made.release, evidence=(refusal,))))
+    found, out, _ = cli("verify", "deb:trixie/demo")
+    assert found == code
+    assert (f"! {verdict}, but refused" in out) == (code == 3)
+    assert ("do not install it" in out) == (code == 3)
+    answer = json.loads(cli("verify", "--json", "deb:trixie/demo")[1])
+    assert answer["verdict"] == verdict
+    assert [each["subject"] for each in answer.get("disowned", [])] == (["renamed.deb"] if code == 3 else [])
 
 
 def test_policy_may_refuse_equivalent(cli: Cli, pipeline: FakePipeline, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -146,6 +174,7 @@ def test_json_is_one_object_a_target(cli: Cli, pipeline: FakePipeline) -> None:
         "filename": "demo_1.0-1_amd64.deb",
         "verdict": "equivalent",
         "causes": ["build-id"],
+        "inferred_causes": [],
         "stabilizers": ["elf-build-id/1"],
         "reference": {"sha256": Digest.of(b"published").hex, "size": 9},
         "rebuilt": {"sha256": Digest.of(b"rebuilt").hex, "size": 7},
@@ -301,7 +330,7 @@ def test_a_name_beyond_every_bound_is_told_in_brief(cli: Cli, pipeline: FakePipe
         (["check", f"./{long}"], 2),
         (["replay", f"./{long}"], 2),
         (["sign", f"./{long}"], 2),
-        (["keys", "pin", "somebody", f"./{long}"], 4),
+        (["keys", "pin", "somebody", f"./{long}"], 2),
         (["report", long], 2),
     ):
         code, out, err = cli(*arguments)

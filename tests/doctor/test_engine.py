@@ -82,7 +82,7 @@ def test_an_engine_says_what_it_is(tmp_path: Path) -> None:
         answer = ask(address)
         assert isinstance(answer, Answer)
         assert (answer.name, answer.version, answer.api, answer.cgroup) == ("Docker", "20.10.24", "1.41", "2")
-        assert (answer.storage, answer.init, answer.weaknesses) == ("overlay2", "docker-init", ())
+        assert (answer.storage, answer.init, answer.unenforced) == ("overlay2", "docker-init", ())
         assert local_data(answer) == Path("/var/lib/docker")
         assert set(conditions(address).values()) == {Condition.OK}
 
@@ -114,6 +114,29 @@ def test_what_an_engine_lacks_is_a_finding(
         found = {finding.name: finding for finding in examine_engine(address)[1]}
     assert found[name].condition is condition
     assert found[name].remedy
+
+
+@pytest.mark.parametrize(
+    ("info", "remedy"),
+    [
+        ({"CgroupVersion": "1", "CgroupDriver": "cgroupfs"}, "cgroup v2"),
+        ({"CgroupVersion": "2", "CgroupDriver": "cgroupfs"}, "systemd as cgroup manager"),
+        ({"CgroupVersion": "2", "CgroupDriver": "systemd", "CpuCfsQuota": False}, "delegates"),
+    ],
+)
+def test_an_engine_without_root_owns_up_to_limits_that_it_drops(
+    tmp_path: Path, info: dict[str, Any], remedy: str
+) -> None:
+    """Its flags tell of the kernel; what counts is whether a control group is its own. The remedy fits the reason."""
+    with engine(tmp_path / "s", bodies(info={"SecurityOptions": ["name=rootless"], **info})) as address:
+        found = {finding.name: finding for finding in examine_engine(address)[1]}
+    assert "without root" in found["engine"].found
+    limits = found["engine: limits"]
+    assert limits.condition is Condition.WARN
+    assert limits.found.startswith("not enforced: ")
+    assert "processor time" in limits.found
+    assert limits.remedy is not None
+    assert remedy in limits.remedy
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,7 @@ def real_debs(home: Path) -> tuple[Path, ...]:
 
 def _fetch(home: Path) -> tuple[ImageLock, Mapping[Digest, Path]]:
     settings = Settings(cache=home / "cache", state=home / "state", results=home / "results")
-    blobs, fetcher = LocalBlobs(settings.cache / "blobs"), HttpFetcher()
+    blobs, fetcher = LocalBlobs(settings.blobs_dir), HttpFetcher()
     view = DebianOrigin(settings, fetcher, blobs, Silent()).archive.view(SUITE, datetime.now(UTC))
     recipe = load_image_recipe()
     more = tuple(Selection(select=name, reason="for runs under another clock") for name in CLOCK_PACKAGES)

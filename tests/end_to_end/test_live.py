@@ -77,6 +77,19 @@ def test_real_releases(somebody: Person, target: str) -> None:
 
 
 @pytest.mark.slow
+def test_a_real_release_that_contains_the_date_of_its_build(somebody: Person) -> None:
+    """pgpool2's manual has the day of its build in each page: another clock changes it, and build-date is named."""
+    said = somebody.verify("deb:bookworm/pgpool2", "--vary", "clock")
+    _say(said)
+    _holds_together(somebody, said)
+    dossiers = [somebody.dossier(Path(directory)) for directory in said.answer["documents"]]
+    variations = [variation for dossier in dossiers for variation in dossier.variations]
+    sys.stdout.write("".join(f"    {each.factor}: {each.changed} {each.findings}\n" for each in variations))
+    if said.answer["verdict"] != "undecided":
+        assert any(each.changed for each in variations) or "build-date" in said.answer["causes"]
+
+
+@pytest.mark.slow
 def test_sid_is_current_or_refused_as_stale(somebody: Person) -> None:
     """A mirror may let a suite expire: then exit code 3, and nothing is built."""
     said = somebody.verify("deb:sid/hello", "--dry-run")

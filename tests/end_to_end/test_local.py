@@ -17,9 +17,15 @@ def test_a_genuine_file_is_reproduced(site: Site, person: Person) -> None:
 
 
 def test_a_genuine_file_is_reproduced_where_the_published_one_is_not(site: Site, person: Person) -> None:
-    """The archive publishes a tampered `solid`; the file at hand is what the source gives, and the answer says both."""
+    """The archive publishes a tampered `solid`; the file at hand is what the source gives, and the answer says both.
+
+    A gate does not open: the archive signed for other bytes, so the exit code is 3.
+    """
     said = person.verify(site.deb("solid"), "--suite", "trixie")
-    said.concludes("reproduced", 0)
+    said.concludes("reproduced", 3)
+    assert [each["scheme"] for each in said.answer["disowned"]] == ["local-file"]
+    assert "the signed index names" in said.answer["reason"]
+    assert "Not what was signed for" in (said.result / "index.html").read_text()
     local = [each["outcome"] for each in said.answer["evidence"] if each["scheme"] == "local-file"]
     assert local == ["refused", "not-checked"]
 

@@ -17,6 +17,7 @@ from rebuilder.model.dossier import Dossier, Variation
 from rebuilder.model.evidence import Evidence, Standing
 from rebuilder.model.plan import Environment, Fidelity, ImageLock, Package, Plan
 from rebuilder.model.rebuild import Machine, Rebuild
+from rebuilder.model.rebuild_id import RebuildId, render, subject_of
 from rebuilder.model.release import Artifact, FileReference, Release
 from rebuilder.model.trust import Trust
 from rebuilder.model.verdict import Control, Outcome, Verdict
@@ -327,9 +328,7 @@ def refused_dossier(name: str = "evil", version: str = "6.6-6") -> Dossier:
 
 def rebuild_id(of: Dossier, ordinal: int = 0) -> str:
     """Return the name of a result."""
-    if of.plan is None:
-        return f"unplanned-{Digest.of(codec.render(of.release)).hex[:16]}-{BUILDER[:8]}-{ordinal}"
-    return f"{Digest.of(codec.render(of.plan)).hex[:16]}-{BUILDER[:8]}-{ordinal}"
+    return render(RebuildId.of(subject_of(of), builder=BUILDER, ordinal=ordinal))
 
 
 def envelope(kind: str) -> bytes:

@@ -9,6 +9,7 @@ import pytest
 
 from rebuilder.model.verdict import Verdict
 from rebuilder.publish.badge import badge_json, badge_svg, colour
+from rebuilder.publish.word import Word
 
 SHIELDS = {
     "type": "object",
@@ -27,17 +28,17 @@ SHIELDS = {
 """The endpoint's own rule, https://shields.io/badges/endpoint-badge: unknown keys are refused."""
 
 
-@pytest.mark.parametrize("verdict", Verdict)
-def test_the_endpoint_json_keeps_to_the_strict_schema(verdict: Verdict) -> None:
+@pytest.mark.parametrize("verdict", Word)
+def test_the_endpoint_json_keeps_to_the_strict_schema(verdict: Word) -> None:
     """Only known keys with the right types, for every verdict."""
     badge = json.loads(badge_json(verdict))
     jsonschema.validate(badge, SHIELDS)
     assert badge["message"] == verdict.value
-    assert badge["isError"] is (verdict is Verdict.DIFFERENT)
+    assert badge["isError"] is (verdict is Word.DIFFERENT)
 
 
-@pytest.mark.parametrize("verdict", Verdict)
-def test_the_picture_is_self_contained_and_says_the_word(verdict: Verdict) -> None:
+@pytest.mark.parametrize("verdict", Word)
+def test_the_picture_is_self_contained_and_says_the_word(verdict: Word) -> None:
     """It is XML, draws itself without anything from elsewhere, and has its text for those who cannot see it."""
     data = badge_svg(verdict)
     svg = ET.fromstring(data)  # noqa: S314 - our own bytes
@@ -55,15 +56,21 @@ def _luminance(hexadecimal: str) -> float:
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
-@pytest.mark.parametrize("verdict", Verdict)
-def test_white_on_each_colour_has_enough_contrast(verdict: Verdict) -> None:
+@pytest.mark.parametrize("verdict", Word)
+def test_white_on_each_colour_has_enough_contrast(verdict: Word) -> None:
     """WCAG AA asks for 4.5 to 1."""
     assert 1.05 / (_luminance(colour(verdict)) + 0.05) >= 4.5
 
 
-def test_the_colours_are_four() -> None:
-    """No two verdicts look the same."""
-    assert len({colour(verdict) for verdict in Verdict}) == len(Verdict)
+def test_each_word_has_a_colour_of_its_own() -> None:
+    """No two verdicts look the same, and none like a withdrawal."""
+    assert len({colour(word) for word in Word}) == len(Word)
+
+
+@pytest.mark.parametrize("verdict", Verdict)
+def test_a_verdict_is_a_word(verdict: Verdict) -> None:
+    """Every verdict has its badge under its own name."""
+    assert badge_svg(verdict) == badge_svg(Word(verdict))
 
 
 def test_each_package_and_each_version_has_a_badge(published: Path) -> None:

@@ -8,7 +8,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 from rebuilder.model.comparison import ArtifactComparison
-from rebuilder.model.plan import Fidelity
+from rebuilder.model.plan import Fidelity, Pulled
 from rebuilder.model.verdict import Control, Verdict
 from rebuilder.publish import publish, words
 from rebuilder.publish.policy import DOCUMENT_POLICY, PAGE_POLICY, REPORT_POLICY, policy_for
@@ -221,6 +221,19 @@ def test_a_log_that_is_no_log_is_said_to_be_none(tmp_path: Path, blobs: LocalBlo
     broken = replace(publication, documents={**publication.documents, "logs/build.log.zst": b"not zstd"})
     directory = publish(broken, tmp_path / "results", blobs)
     assert "(the log cannot be decompressed)" in (directory / "index.html").read_text()
+
+
+def test_a_pulled_image_is_not_said_to_be_bootstrapped(tmp_path: Path, blobs: LocalBlobs) -> None:
+    """The page names the reference instead of an installer."""
+    dossier = factory.dossier()
+    assert dossier.plan is not None
+    reference = f"127.0.0.1:5000/base@{factory.digest('manifest')}"
+    pulled = Pulled(reference=reference, image=dossier.plan.environment.image)
+    lock = replace(factory.lock(), installer="", pulled=pulled)
+    directory = publish(factory.publication(replace(dossier, lock=lock)), tmp_path / "results", blobs)
+    page = (directory / "index.html").read_text()
+    assert f"<dt>Pulled</dt><dd><code>{reference}</code>, not bootstrapped: debian trixie" in page
+    assert "<dt>Bootstrapped</dt>" not in page
 
 
 @pytest.mark.parametrize(

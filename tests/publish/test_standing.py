@@ -8,6 +8,7 @@ from pathlib import Path
 
 from rebuilder.model.cause import Cause
 from rebuilder.model.dossier import Dossier
+from rebuilder.model.evidence import Evidence, Standing
 from rebuilder.model.verdict import Verdict
 from rebuilder.publish.layout import package_path
 from rebuilder.publish.tree import publish
@@ -49,3 +50,24 @@ def test_a_file_that_somebody_holds_lies_apart(tmp_path: Path) -> None:
     local = replace(first, release=replace(first.release, artifacts=(held, *first.release.artifacts[1:])))
     assert package_path(local).parts[0] == "local-deb"
     assert package_path(first).parts[0] == "deb"
+
+
+def test_a_file_that_the_source_gives_and_nobody_signed_for_is_no_good_news(tmp_path: Path) -> None:
+    """The page of a reproduced file whose name the archive gives to other bytes says so above the verdict."""
+    first = dossier(verdict=Verdict.REPRODUCED)
+    reference = first.comparison.artifacts[0].reference
+    assert reference is not None
+    refusal = Evidence(
+        scheme="local-file",
+        subject=reference.filename,
+        subject_digest=reference.digest,
+        outcome=Standing.REFUSED,
+        reason="a signed index names other bytes",
+    )
+    refused = replace(first, trust=replace(first.trust, evidence=(*first.trust.evidence, refusal)))
+    badge_after(tmp_path, refused)
+    (page,) = (path.parent / "index.html" for path in (tmp_path / "results").rglob("dossier.json"))
+    text = page.read_text()
+    assert "Not what was signed for." in text
+    assert "the compared file was refused" in text
+    assert "exactly the published bytes" not in text

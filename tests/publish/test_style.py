@@ -6,7 +6,7 @@ from importlib.resources import files
 import pytest
 
 STYLE = (files("rebuilder.publish") / "static" / "style.css").read_text()
-VERDICTS = ("reproduced", "equivalent", "different", "undecided")
+VERDICTS = ("reproduced", "equivalent", "different", "undecided", "withdrawn")
 
 
 def _palette(scheme: str) -> dict[str, str]:

@@ -34,7 +34,7 @@ def world(tmp_path: Path) -> World:
     return World(
         settings=settings,
         fetcher=HttpFetcher(),
-        blobs=LocalBlobs(settings.cache / "blobs"),
+        blobs=LocalBlobs(settings.blobs_dir),
         engine=no_engine,
         ledger=open_ledger(settings.state / "ledger.sqlite"),
         progress=Silent(),

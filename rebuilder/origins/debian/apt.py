@@ -25,6 +25,8 @@ _LINE = re.compile(
     r"'file:(?P<uri>[^']{1,1000})' (?P<file>[^ _']{1,255}_[^ _']{1,300}_[^ _']{1,40})\.deb [0-9]{1,15}(?: \S{0,200})?\Z"
 )
 _PACKAGES_LIMIT = 5000
+_BUILD_ESSENTIAL = '"build-essential"; "fakeroot";'
+"""What every build may use (recipes/images/debian.toml says why): a pulled image may lack it, a bootstrapped never."""
 _REMOVAL = "The following packages will be REMOVED:"
 _TIMEOUT_S = 180
 
@@ -68,7 +70,8 @@ def configuration(root: str, work: str, *, architecture: str, status: str | None
         **({"Dir::State::Status": status} if status else {}),
     }
     lines = [f'{name} "{value}";' for name, value in settings.items()]
-    return "\n".join([*lines, f'APT::Architectures {{"{architecture}";}};', ""])
+    lines += [f'APT::Architectures {{"{architecture}";}};', f"APT::Build-Essential {{{_BUILD_ESSENTIAL}}};"]
+    return "\n".join([*lines, ""])
 
 
 def sources_list(root: str, count: int) -> str:

@@ -1,7 +1,7 @@
-"""Base images of this machine: locked from signed indices, bootstrapped once, found again by their lock.
+"""Base images of this machine: locked from signed indices, bootstrapped or pulled once, found again by their lock.
 
 A lock is kept under the digest of what it was computed from, so that unchanged indices cost no resolution; an image is
-known by its lock's digest, which is also a label of the image itself.
+known by its lock's digest, which is also a label of an image that was bootstrapped.
 """
 
 from __future__ import annotations
@@ -10,15 +10,15 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 from rebuilder.build import images
 from rebuilder.build.container import Engine
 from rebuilder.config import Settings
-from rebuilder.errors import EnvironmentUnavailable, HostileInput, StorageFailure
+from rebuilder.errors import EnvironmentUnavailable
 from rebuilder.model import codec
 from rebuilder.model.digest import Digest
-from rebuilder.model.plan import ImageLock
+from rebuilder.model.plan import ImageLock, Pulled
+from rebuilder.origins.debian import pulled as pulling
 from rebuilder.origins.debian.bootstrap import bootstrap
 from rebuilder.origins.debian.image import installer, lock_image, settle
 from rebuilder.origins.debian.recipe import load_image_recipe
@@ -26,42 +26,42 @@ from rebuilder.origins.debian.supply import Supply
 from rebuilder.origins.debian.view import SuiteView
 from rebuilder.progress import Progress
 from rebuilder.store.blobs import BlobStore
+from rebuilder.store.kept import load_kept
 from rebuilder.world import files
-
-Kind = TypeVar("Kind")
-
-_LIMIT_BYTES = 8 * 1024**2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Made:
-    """One image that was bootstrapped here."""
+    """One image that was bootstrapped here, or pulled and found to be what its lock says."""
 
     lock: Digest
     """SHA-256 of the lock's canonical JSON."""
-    rootfs: Digest
-    """SHA-256 of the bootstrapped tar, the image's one layer."""
+    rootfs: Digest | None
+    """SHA-256 of the bootstrapped tar, the image's one layer; None for a pulled image."""
     image: Digest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Again:
-    """What making an image once more gave."""
+    """What making an image once more gave, or pulling it once more."""
 
     recorded: Digest
     made: Digest
+    odd: tuple[str, ...] = ()
+    """Packages that only the lock or only the pulled image has."""
 
     @property
     def is_same(self) -> bool:
-        """Whether the image follows from its lock, bit for bit."""
-        return self.recorded == self.made
+        """Whether the image follows from its lock, bit for bit; for a pulled one, whether it is found the same."""
+        return self.recorded == self.made and not self.odd
 
 
 class BaseImages:
     """The base images that this machine has made, and how to make more."""
 
     def __init__(self, settings: Settings, supply: Supply, blobs: BlobStore, progress: Progress) -> None:
-        self._root = settings.cache / "images"
+        self._root = settings.images_dir
+        self._chosen = dict(settings.debian.images)
         self._supply = supply
         self._blobs = blobs
         self._progress = progress
@@ -69,13 +69,40 @@ class BaseImages:
     def lock(self, view: SuiteView, *, versions: Mapping[str, str] | None = None, target: str = "") -> ImageLock:
         """Compute which packages a suite's base image is made of now, or find it computed from the same indices."""
         kept = self._root / "locked" / f"{_inputs_key(view, versions or {}).hex}.json"
-        found = _load(kept, ImageLock)
+        found = load_kept(kept, ImageLock)
         if found is not None:
             return found
         self._progress.phase(target or view.suite, "lock", f"packages of the base image of {view.suite}")
         lock = settle(lock_image(view, versions=versions), self.locks())
         files.write_atomically(kept, codec.render(lock))
         self.keep(lock)
+        return lock
+
+    def lock_chosen(self, view: SuiteView, engine: Engine, *, target: str = "") -> ImageLock:
+        """Lock what the settings choose for a suite: an image to be pulled where they name one, else a bootstrap."""
+        reference = self._chosen.get(view.suite) or self._chosen.get(view.codename)
+        if reference is None:
+            return self.lock(view, target=target)
+        return self.lock_pulled(view, reference, engine, target=target)
+
+    def lock_pulled(self, view: SuiteView, reference: str, engine: Engine, *, target: str = "") -> ImageLock:
+        """Lock an image of a registry: pull it by digest and find each of its packages in the suite's indices.
+
+        An image that was pulled and checked before is not asked for again while the engine holds it.
+        """
+        kept = self._root / "locked" / f"{_pulled_key(view, reference).hex}.json"
+        found = load_kept(kept, ImageLock)
+        if found is not None:
+            return found
+        target = target or view.suite
+        image = self._held(reference, engine) or self._pull(reference, engine, target)
+        self._progress.phase(target, "lock", f"packages of the pulled image {image.short}")
+        installed = pulling.installed_in(engine, image)
+        pulled = Pulled(reference=reference, image=image)
+        lock = settle(pulling.lock_of(view, pulled, installed, self._supply.snapshot), self.locks())
+        made = Made(lock=self.keep(lock), rootfs=None, image=image)
+        files.write_atomically(self._made_path(made.lock), codec.render(made))
+        files.write_atomically(kept, codec.render(lock))
         return lock
 
     def keep(self, lock: ImageLock) -> Digest:
@@ -87,23 +114,37 @@ class BaseImages:
 
     def locks(self) -> tuple[ImageLock, ...]:
         """Every lock that is remembered."""
-        found = (_load(path, ImageLock) for path in sorted((self._root / "locks").glob("*.json")))
+        found = (load_kept(path, ImageLock) for path in sorted((self._root / "locks").glob("*.json")))
         return tuple(lock for lock in found if lock is not None)
 
     def ensure(self, lock: ImageLock, engine: Engine, *, target: str = "") -> Digest:
-        """Return the id of a lock's image; bootstrap and load it unless the engine holds it."""
+        """Return the id of a lock's image; bootstrap and load it, or pull it, unless the engine holds it.
+
+        Raise DigestMismatch or UntrustedError when what is pulled is not the image that the lock names, or holds other
+        packages.
+        """
         digest = self.keep(lock)
-        record = self._root / "made" / f"{digest.hex}.json"
+        record = self._made_path(digest)
         with files.locked(self._root / f"{digest.hex}.lock"):
-            made = _load(record, Made)
+            made = load_kept(record, Made)
             if made is not None and engine.image(made.image) is not None:
                 return made.image
-            made = self._make(lock, digest, engine, expected=made, target=target or lock.suite)
+            if lock.pulled is not None:
+                made = self._fetch(lock, lock.pulled, digest, engine, target or lock.suite)
+            else:
+                made = self._make(lock, digest, engine, expected=made, target=target or lock.suite)
             files.write_atomically(record, codec.render(made))
         return made.image
 
-    def again(self, lock: ImageLock, image: Digest, *, target: str = "") -> Again:
-        """Make a lock's image once more, without loading it, and say whether it is the one that was recorded."""
+    def again(self, lock: ImageLock, image: Digest, engine: Engine, *, target: str = "") -> Again:
+        """Make a lock's image once more, without loading it, and say whether it is the one that was recorded.
+
+        A pulled image cannot be made: it is pulled once more, and its packages are listed once more.
+        """
+        if lock.pulled is not None:
+            came = self._pull(lock.pulled.reference, engine, target or lock.suite)
+            odd = pulling.differences(lock, pulling.installed_in(engine, came)) if came == image else ()
+            return Again(recorded=image, made=came, odd=tuple(" ".join(identity) for identity in odd))
         with self._workplace() as work:
             rootfs = self._bootstrap(lock, Path(work), target=target or lock.suite)
             made = images.image_id_of(rootfs, architecture=lock.architecture, epoch=lock.epoch, labels=_labels(lock))
@@ -111,12 +152,34 @@ class BaseImages:
 
     def made(self) -> tuple[Made, ...]:
         """Every image that was made here and is remembered, whether or not the engine still holds it."""
-        found = (_load(path, Made) for path in sorted((self._root / "made").glob("*.json")))
+        found = (load_kept(path, Made) for path in sorted((self._root / "made").glob("*.json")))
         return tuple(made for made in found if made is not None)
 
     def has_made(self, lock: ImageLock) -> bool:
         """Whether the image of this lock was made here before."""
-        return (self._root / "made" / f"{Digest.of(codec.render(lock)).hex}.json").is_file()
+        return self._made_path(Digest.of(codec.render(lock))).is_file()
+
+    def _made_path(self, lock: Digest) -> Path:
+        return self._root / "made" / f"{lock.hex}.json"
+
+    def _held(self, reference: str, engine: Engine) -> Digest | None:
+        """Find an image of this reference that was pulled and checked before, in the engine."""
+        for lock in self.locks():
+            pulled = lock.pulled
+            if pulled is not None and pulled.reference == reference and self.has_made(lock):
+                return pulled.image if engine.image(pulled.image) is not None else None
+        return None
+
+    def _pull(self, reference: str, engine: Engine, target: str) -> Digest:
+        self._progress.phase(target, "image", f"pulling {reference}")
+        return engine.pull(reference)
+
+    def _fetch(self, lock: ImageLock, pulled: Pulled, digest: Digest, engine: Engine, target: str) -> Made:
+        """Pull an image; nothing of it runs before its id was compared."""
+        image = self._pull(pulled.reference, engine, target)
+        pulling.verify_image(pulled, image)
+        pulling.verify_packages(lock, pulling.installed_in(engine, image))
+        return Made(lock=digest, rootfs=None, image=image)
 
     def _make(self, lock: ImageLock, digest: Digest, engine: Engine, *, expected: Made | None, target: str) -> Made:
         with self._workplace() as work:
@@ -157,11 +220,7 @@ def _inputs_key(view: SuiteView, versions: Mapping[str, str]) -> Digest:
     )
 
 
-def _load(path: Path, kind: type[Kind]) -> Kind | None:
-    """Read a kept value; a damaged one is made again."""
-    if not path.is_file():
-        return None
-    try:
-        return codec.parse(files.read(path, limit_bytes=_LIMIT_BYTES), kind)
-    except (HostileInput, StorageFailure):
-        return None
+def _pulled_key(view: SuiteView, reference: str) -> Digest:
+    """Everything that the digests of a pulled image's packages depend on."""
+    indices = [[str(index.digest), index.archive] for index in view.packages_files()]
+    return Digest.of(codec.render(["image-pulled/1", view.suite, view.architecture, indices, reference]))

@@ -14,15 +14,15 @@ from pathlib import Path
 
 from rebuilder.build.container import Engine
 from rebuilder.build.once import INPUT, run_once
-from rebuilder.errors import DependencyUnavailable, HostileInput, StorageFailure
+from rebuilder.errors import DependencyUnavailable
 from rebuilder.model import codec
 from rebuilder.model.digest import Digest
 from rebuilder.model.plan import Package
 from rebuilder.origins.debian import apt
 from rebuilder.origins.debian.index import IndexFile
+from rebuilder.store.kept import load_kept
 from rebuilder.world import files
 
-_ANSWER_LIMIT_BYTES = 8 * 1024**2
 _DSC = f"{INPUT}/source.dsc"
 _WORK = "/tmp/apt"  # noqa: S108 - inside the container, in memory
 
@@ -60,20 +60,20 @@ class _Answer:
 
 
 def build_dependencies(
-    engine: Engine, image: Digest, indices: Sequence[IndexFile], wish: Wish, *, cache: Path
+    engine: Engine, image: Digest, indices: Sequence[IndexFile], wish: Wish, *, answers: Path
 ) -> tuple[Package, ...]:
     """Return the packages to add to the base image, verified, sorted by name.
 
-    apt's choice is kept under `cache` and used again for the same image, indices and .dsc; the digests are looked up
+    apt's choice is kept under `answers` and used again for the same image, indices and .dsc; the digests are looked up
     each time. Raise DependencyUnavailable with apt's words when the build-dependencies cannot be satisfied from the
     indices, or not without removing packages of the base image.
     """
-    kept = cache / "dependencies" / f"{_key(image, indices, wish).hex}.json"
-    choices = _load(kept)
-    if choices is None:
-        choices = _ask(engine, image, indices, wish)
-        files.write_atomically(kept, codec.render(_Answer(choices=choices)))
-    return apt.identify(choices, indices)
+    kept = answers / f"{_key(image, indices, wish).hex}.json"
+    answer = load_kept(kept, _Answer)
+    if answer is None:
+        answer = _Answer(choices=_ask(engine, image, indices, wish))
+        files.write_atomically(kept, codec.render(answer))
+    return apt.identify(answer.choices, indices)
 
 
 def _ask(engine: Engine, image: Digest, indices: Sequence[IndexFile], wish: Wish) -> tuple[apt.Choice, ...]:
@@ -118,13 +118,3 @@ def _key(image: Digest, indices: Sequence[IndexFile], wish: Wish) -> Digest:
     return Digest.of(
         codec.render(["build-dependencies/1", str(image), read, str(wish.dsc), wish.kind, wish.architecture])
     )
-
-
-def _load(path: Path) -> tuple[apt.Choice, ...] | None:
-    """Read a kept answer; a damaged one is asked for again."""
-    if not path.is_file():
-        return None
-    try:
-        return codec.parse(files.read(path, limit_bytes=_ANSWER_LIMIT_BYTES), _Answer).choices
-    except (HostileInput, StorageFailure):
-        return None

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from threading import Lock
@@ -43,7 +45,7 @@ class Downloader:
         self._settings = settings
         self._fetcher = fetcher
         self._blobs = blobs
-        self._incoming = settings.cache / "incoming"
+        self._incoming = settings.incoming_dir
         self._lock = Lock()
         self._notes: list[str] = []
 
@@ -109,6 +111,8 @@ class Downloader:
             return False
         path = self._blobs.path(digest)
         if digest_of(path) == digest:
+            with suppress(OSError):
+                os.utime(path)  # a cache over its budget forgets what was used longest ago
             return True
         with storage_errors(path):
             path.unlink(missing_ok=True)

@@ -16,7 +16,7 @@ from rebuilder.origins.debian import apt
 from rebuilder.origins.debian.buildinfo import Buildinfo
 from rebuilder.origins.debian.image import lock_image
 from rebuilder.origins.debian.index import IndexFile
-from rebuilder.origins.debian.snapshot import Snapshot, Sought
+from rebuilder.origins.debian.snapshot import Past, Sought
 from rebuilder.origins.debian.view import SuiteView
 
 _NAMED = 5
@@ -40,7 +40,7 @@ class ExactSet:
     """About the indices of the past that were used."""
 
 
-def exact_set(view: SuiteView, buildinfo: Buildinfo, snapshot: Snapshot | None) -> ExactSet:
+def exact_set(view: SuiteView, buildinfo: Buildinfo, snapshot: Past | None) -> ExactSet:
     """Find every package of a .buildinfo in verified indices and make the base image's lock of them.
 
     1. Each version that the mirrors still carry is taken from them.

@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 
 from rebuilder.errors import DependencyUnavailable, EnvironmentUnavailable, ToolFailure
-from rebuilder.model.plan import ImageLock, Package
+from rebuilder.model.digest import Digest
+from rebuilder.model.plan import ImageLock, Package, Pulled
 from rebuilder.origins.debian import apt
 from rebuilder.origins.debian.index import IndexFile
 from rebuilder.origins.debian.recipe import ImageRecipe, load_image_recipe
@@ -60,6 +61,31 @@ def lock_image(
         installer=installer(),
         packages=packages,
     )
+
+
+def prewarmed_on(lock: ImageLock, view: SuiteView, *, recipe: ImageRecipe | None = None) -> tuple[Package, ...]:
+    """Compute what most builds install on a lock's image, as the indices have it now: never more than they would.
+
+    Empty where the image was pulled, or is not what the indices offer now. Raises what `lock_image` raises.
+    """
+    recipe = recipe or load_image_recipe()
+    more = recipe.prewarmed_selections(view.suite)
+    if lock.pulled is not None or not more:
+        return ()
+    indices = view.packages_files()
+    wanted = (*recipe.selections(view.suite), *more)
+    try:
+        choices = apt.ask_host([index.path for index in indices], wanted, architecture=view.architecture)
+        packages = apt.identify(choices, indices)
+    except DependencyUnavailable as error:
+        raise EnvironmentUnavailable(f"{', '.join(more)} on the image of {view.suite}: {error}") from error
+    there = {_identity(package) for package in lock.packages}
+    added = tuple(package for package in packages if _identity(package) not in there)
+    return added if len(packages) - len(added) == len(there) else ()
+
+
+def _identity(package: Package) -> tuple[str, str, str, Digest]:
+    return package.name, package.version, package.architecture, package.digest
 
 
 def suite_to_build_in(suite: str) -> str:
@@ -111,5 +137,5 @@ def _stated_version() -> str | None:
     return match[1].decode() if match else None
 
 
-def _substance(lock: ImageLock) -> tuple[str, str, str, str, tuple[Package, ...]]:
-    return lock.distribution, lock.suite, lock.architecture, lock.installer, lock.packages
+def _substance(lock: ImageLock) -> tuple[str, str, str, str, tuple[Package, ...], Pulled | None]:
+    return lock.distribution, lock.suite, lock.architecture, lock.installer, lock.packages, lock.pulled

@@ -73,7 +73,7 @@ class IndexReader:
     """Fetches and caches indices with one set of settings."""
 
     def __init__(self, settings: Settings, fetcher: Fetcher, blobs: BlobStore) -> None:
-        self._cache = settings.cache / "indices"
+        self._cache = settings.indices_dir
         self._fetcher = fetcher
         self._blobs = blobs
 

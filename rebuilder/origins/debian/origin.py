@@ -21,7 +21,7 @@ from rebuilder.origins.debian import buildinfo, plan
 from rebuilder.origins.debian.archive import DebianArchive
 from rebuilder.origins.debian.base_images import BaseImages
 from rebuilder.origins.debian.changelog import Reference, find_entry
-from rebuilder.origins.debian.image import suite_to_build_in
+from rebuilder.origins.debian.image import prewarmed_on, suite_to_build_in
 from rebuilder.origins.debian.local import read_local, suite_of, with_local
 from rebuilder.origins.debian.places import Surveyor
 from rebuilder.origins.debian.recipe import load_build_recipe
@@ -106,6 +106,10 @@ class DebianOrigin:
         """Raise UntrustedError for a lock from elsewhere that names packages which no signed index does."""
         if not self.images.has_made(lock):
             verify_vouched(lock, self.archive.view(suite_to_build_in(lock.suite), now), self._supply.snapshot)
+
+    def prewarmed(self, lock: ImageLock, now: datetime) -> tuple[Package, ...]:
+        """See Origin.prewarmed."""
+        return prewarmed_on(lock, self.archive.view(suite_to_build_in(lock.suite), now))
 
     def inputs(self, wanted: Plan) -> Mapping[str, Path]:
         """See Origin.inputs."""

@@ -80,7 +80,7 @@ class Surveyor:
         )
 
     def _inferred(self, part: Release, view: SuiteView, engine: Engine) -> Found:
-        lock = self.images.lock(view, target=part.target)
+        lock = self.images.lock_chosen(view, engine, target=part.target)
         image = self.images.ensure(lock, engine, target=part.target)
         self.progress.phase(part.target, "plan", "build-dependencies, computed offline")
         dsc = next(source for source in part.sources if source.filename.endswith(".dsc"))
@@ -90,10 +90,11 @@ class Surveyor:
             kind=Kind.of(part.artifacts[0].architecture),
             architecture=view.architecture,
         )
-        packages = build_dependencies(engine, image, view.packages_files(), wish, cache=self.settings.cache)
+        packages = build_dependencies(engine, image, view.packages_files(), wish, answers=self.settings.answers_dir)
         place = Place(
             fidelity=Fidelity.INFERRED,
-            reason=f"no .buildinfo was given: packages are those of {view.suite} as of {_date(view.date)}",
+            reason=f"no .buildinfo was given: packages are those of {view.suite} as of {_date(view.date)}"
+            + (f"; base image pulled, not bootstrapped: {lock.pulled.reference}" if lock.pulled else ""),
             architecture=view.architecture,
             image=image,
             lock=Digest.of(codec.render(lock)),

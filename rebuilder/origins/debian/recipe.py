@@ -80,10 +80,16 @@ class ImageRecipe:
     files: tuple[ImageFile, ...]
     removals: tuple[Removal, ...]
     user: User
+    prewarmed: tuple[Selection, ...] = ()
+    """Not in the image: what is installed on top of it ahead of time, for the builds that want all of it."""
 
     def selections(self, suite: str) -> tuple[str, ...]:
         """Tell what to ask apt for in a suite."""
         return tuple(entry.select for entry in self.packages if not entry.suites or suite in entry.suites)
+
+    def prewarmed_selections(self, suite: str) -> tuple[str, ...]:
+        """Tell what to ask apt for on top of an image, in a suite."""
+        return tuple(entry.select for entry in self.prewarmed if not entry.suites or suite in entry.suites)
 
     def linked(self, suite: str) -> tuple[str, ...]:
         """Directories that are made as links first, in a suite."""

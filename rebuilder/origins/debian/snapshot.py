@@ -19,6 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Protocol
 from urllib.parse import quote
 
 from rebuilder.config import Archive, Settings
@@ -93,6 +94,13 @@ class Found:
     """The verified indices that name them."""
     evidence: tuple[Evidence, ...]
     """About these indices and their InRelease files."""
+
+
+class Past(Protocol):
+    """Whoever can say what was signed earlier."""
+
+    def find(self, sought: Sequence[Sought], suites: Sequence[str]) -> Found:
+        """Find as many of the packages as there are; what is missing is missing in the answer."""
 
 
 class Snapshot:
@@ -185,7 +193,7 @@ class Snapshot:
         policy = replace(
             self._settings.policy, accept_expired=True, accept_rollback=True, unknown_freshness_max_age=_CENTURY
         )
-        state = self._settings.cache / "snapshot" / moment.archive / moment.timestamp
+        state = self._settings.snapshots_dir / moment.archive / moment.timestamp
         return replace(self._settings, policy=policy, state=state)
 
     def _keyrings(self, archive: str) -> tuple[Path, ...]:

@@ -70,7 +70,7 @@ class Supply:
             return
         if self.snapshot is None:
             raise self._unavailable(package)
-        incoming = self._settings.cache / "incoming"
+        incoming = self._settings.incoming_dir
         with storage_errors(incoming):
             incoming.mkdir(parents=True, exist_ok=True)
         for address in self.snapshot.addresses(package):

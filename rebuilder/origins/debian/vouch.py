@@ -13,13 +13,13 @@ from rebuilder.errors import UntrustedError
 from rebuilder.model.digest import Digest
 from rebuilder.model.plan import ImageLock, Package
 from rebuilder.origins.debian.exact import suites_of
-from rebuilder.origins.debian.snapshot import Snapshot, Sought
+from rebuilder.origins.debian.snapshot import Past, Sought
 from rebuilder.origins.debian.view import SuiteView
 
 Identity = tuple[str, str, str, int, Digest]
 
 
-def verify_vouched(lock: ImageLock, view: SuiteView, snapshot: Snapshot | None) -> None:
+def verify_vouched(lock: ImageLock, view: SuiteView, snapshot: Past | None) -> None:
     """Raise UntrustedError unless verified indices name every package of a lock, by the same digest.
 
     1. What the suite's indices list is vouched for.

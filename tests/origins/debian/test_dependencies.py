@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import io
 import tarfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import cast
 
 import pytest
 
-from rebuilder.build.container import Spec, State
+from rebuilder.build.container import Engine, Spec, State
 from rebuilder.errors import DependencyUnavailable, HostileInput
 from rebuilder.model.digest import Digest
+from rebuilder.model.plan import Package
 from rebuilder.origins.debian.dependencies import Kind, Wish, build_dependencies
 from rebuilder.origins.debian.index import IndexFile
 from tests.origins.debian.paragraphs import digest_of, write_index
@@ -83,9 +85,15 @@ def _wish(tmp_path: Path, kind: Kind = Kind.ANY) -> Wish:
     return Wish(dsc=Digest.of(b"Source: hello\n"), path=path, kind=kind, architecture="amd64")
 
 
+def _ask(
+    engine: FakeEngine, image: Digest, indices: Sequence[IndexFile], wish: Wish, *, answers: Path
+) -> tuple[Package, ...]:
+    return build_dependencies(cast("Engine", engine), image, indices, wish, answers=answers)
+
+
 def test_apts_choice_gets_its_digest_from_the_signed_index(index: IndexFile, tmp_path: Path) -> None:
     """The MD5 sum that apt prints is not looked at."""
-    (package,) = build_dependencies(FakeEngine(), IMAGE, [index], _wish(tmp_path), cache=tmp_path / "cache")
+    (package,) = _ask(FakeEngine(), IMAGE, [index], _wish(tmp_path), answers=tmp_path / "answers")
     assert (package.name, package.version) == ("libdep-dev", "1:1.0-1")
     assert package.digest == digest_of("libdep-dev", "1:1.0-1")
 
@@ -94,7 +102,7 @@ def test_the_container_sees_the_indices_and_the_dsc_and_asks_for_one_kind(index:
     """-B's build-dependencies are arch-only, -A's indep-only; no build profile is set."""
     for kind, option in ((Kind.ANY, "--arch-only"), (Kind.ALL, "--indep-only")):
         engine = FakeEngine()
-        build_dependencies(engine, IMAGE, [index], _wish(tmp_path, kind), cache=tmp_path / "cache")
+        _ask(engine, IMAGE, [index], _wish(tmp_path, kind), answers=tmp_path / "answers")
         (spec,) = engine.started
         assert spec.command[2].endswith(f"--print-uris {option} build-dep /input/source.dsc")
         assert not any("PROFILE" in name for name, _ in spec.environment)
@@ -106,7 +114,7 @@ def test_the_container_sees_the_indices_and_the_dsc_and_asks_for_one_kind(index:
 def test_apt_finds_the_lists_without_update(index: IndexFile, tmp_path: Path) -> None:
     """The indices lie read-only under the names that apt gives to lists, and apt is told where that is."""
     engine = FakeEngine()
-    build_dependencies(engine, IMAGE, [index, index], _wish(tmp_path), cache=tmp_path / "cache")
+    _ask(engine, IMAGE, [index, index], _wish(tmp_path), answers=tmp_path / "answers")
     assert b'Dir::State::Lists "/input/lists";' in engine.files["apt.conf"]
     assert "update" not in engine.started[0].command[2]
     assert {name for name in engine.files if name.startswith("lists/")} == {
@@ -117,25 +125,25 @@ def test_apt_finds_the_lists_without_update(index: IndexFile, tmp_path: Path) ->
 
 def test_an_answer_is_kept_for_the_same_question_only(index: IndexFile, tmp_path: Path) -> None:
     """The same image, indices, .dsc and kind start no container; another of these does."""
-    engine, cache = FakeEngine(), tmp_path / "cache"
-    first = build_dependencies(engine, IMAGE, [index], _wish(tmp_path), cache=cache)
-    assert build_dependencies(engine, IMAGE, [index], _wish(tmp_path), cache=cache) == first
+    engine, answers = FakeEngine(), tmp_path / "answers"
+    first = _ask(engine, IMAGE, [index], _wish(tmp_path), answers=answers)
+    assert _ask(engine, IMAGE, [index], _wish(tmp_path), answers=answers) == first
     assert len(engine.started) == 1
-    build_dependencies(engine, Digest.of(b"other"), [index], _wish(tmp_path), cache=cache)
-    build_dependencies(engine, IMAGE, [index], _wish(tmp_path, Kind.ALL), cache=cache)
+    _ask(engine, Digest.of(b"other"), [index], _wish(tmp_path), answers=answers)
+    _ask(engine, IMAGE, [index], _wish(tmp_path, Kind.ALL), answers=answers)
     assert len(engine.started) == 3
 
 
 def test_attack_a_kept_answer_that_was_changed(index: IndexFile, tmp_path: Path) -> None:
     """What is kept are names and versions: the digest is looked up again, and a damaged answer is asked for anew."""
-    engine, cache = FakeEngine(), tmp_path / "cache"
-    build_dependencies(engine, IMAGE, [index], _wish(tmp_path), cache=cache)
-    (kept,) = (cache / "dependencies").iterdir()
+    engine, answers = FakeEngine(), tmp_path / "answers"
+    _ask(engine, IMAGE, [index], _wish(tmp_path), answers=answers)
+    (kept,) = answers.iterdir()
     kept.write_bytes(kept.read_bytes().replace(b"1:1.0-1", b"1:6.6-6"))
     with pytest.raises(DependencyUnavailable, match="which the signed index does not list"):
-        build_dependencies(engine, IMAGE, [index], _wish(tmp_path), cache=cache)
+        _ask(engine, IMAGE, [index], _wish(tmp_path), answers=answers)
     kept.write_bytes(b"{")
-    assert build_dependencies(engine, IMAGE, [index], _wish(tmp_path), cache=cache)
+    assert _ask(engine, IMAGE, [index], _wish(tmp_path), answers=answers)
     assert len(engine.started) == 2
 
 
@@ -159,8 +167,8 @@ def test_what_cannot_be_satisfied_is_said_in_apts_words(
 ) -> None:
     """The message has the unmet dependency, else apt's errors, printable."""
     with pytest.raises(DependencyUnavailable, match=words):
-        build_dependencies(
-            FakeEngine(output, errors=errors, status=100), IMAGE, [index], _wish(tmp_path), cache=tmp_path / "cache"
+        _ask(
+            FakeEngine(output, errors=errors, status=100), IMAGE, [index], _wish(tmp_path), answers=tmp_path / "answers"
         )
 
 
@@ -168,18 +176,18 @@ def test_a_build_that_would_remove_base_packages_is_refused(index: IndexFile, tm
     """An environment is the base plus packages, so one that is not cannot be written down."""
     output = b"The following packages will be REMOVED:\n  fakeroot\nThe following NEW packages will be installed:\n"
     with pytest.raises(DependencyUnavailable, match="would remove packages of the base image: fakeroot"):
-        build_dependencies(FakeEngine(output), IMAGE, [index], _wish(tmp_path), cache=tmp_path / "cache")
+        _ask(FakeEngine(output), IMAGE, [index], _wish(tmp_path), answers=tmp_path / "answers")
 
 
 def test_attack_a_package_that_the_index_does_not_list(index: IndexFile, tmp_path: Path) -> None:
     """An answer that names another version, or another place, than the signed index is refused."""
     for changed in (ANSWER.replace(b"1%3a1.0-1", b"1%3a9"), ANSWER.replace(b"/l/", b"/x/")):
         with pytest.raises(DependencyUnavailable, match="which the signed index does not list"):
-            build_dependencies(FakeEngine(changed), IMAGE, [index], _wish(tmp_path), cache=tmp_path / "cache")
+            _ask(FakeEngine(changed), IMAGE, [index], _wish(tmp_path), answers=tmp_path / "answers")
 
 
 def test_attack_an_address_elsewhere(index: IndexFile, tmp_path: Path) -> None:
     """Only files of the repositories that were put there can be named."""
     changed = ANSWER.replace(b"file:/input/0/", b"file:/input/../etc/")
     with pytest.raises(HostileInput, match="outside the verified repositories"):
-        build_dependencies(FakeEngine(changed), IMAGE, [index], _wish(tmp_path), cache=tmp_path / "cache")
+        _ask(FakeEngine(changed), IMAGE, [index], _wish(tmp_path), answers=tmp_path / "answers")

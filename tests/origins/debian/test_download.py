@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -71,6 +72,14 @@ def test_a_file_is_fetched_once(
     assert len(blobs.get(wanted.digest)) == wanted.size_bytes
     downloader.fetch(wanted)
     assert loopback.requests == [f"/debian/{MAIN}"]
+
+
+def test_a_use_is_noted(downloader: Downloader, wanted: FileReference, blobs: LocalBlobs) -> None:
+    """What a run needs again is not the first to go from a full cache, however long ago it was fetched."""
+    downloader.fetch(wanted)
+    os.utime(blobs.path(wanted.digest), (1, 1))
+    downloader.fetch(wanted)
+    assert blobs.path(wanted.digest).stat().st_mtime > 1
 
 
 def test_a_package_is_fetched_like_a_file(downloader: Downloader, wanted: FileReference) -> None:

@@ -68,7 +68,7 @@ def world(spoiled_archive: FrozenArchive, tmp_path: Path, pytestconfig: pytest.C
     spoiled_archive.publish("trixie-updates")
     with Loopback(snapshot.root) as server:
         settings = _settings(spoiled_archive, tmp_path, pytestconfig.cache.mkdir("live"), server.address)
-        origin = DebianOrigin(settings, HttpFetcher(), LocalBlobs(settings.cache / "blobs"), Silent())
+        origin = DebianOrigin(settings, HttpFetcher(), LocalBlobs(settings.blobs_dir), Silent())
         yield World(origin=origin, frozen=spoiled_archive, now=datetime.now(UTC))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tarfile
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -125,8 +126,14 @@ def test_bookworm_gets_its_merged_usr_from_the_recipe() -> None:
 def test_every_choice_of_the_image_recipe_has_a_reason() -> None:
     """A pin without a reason is a defect."""
     recipe = load_image_recipe()
-    chosen = (*recipe.packages, *recipe.links, *recipe.files, *recipe.removals, recipe.user)
-    assert all(len(entry.reason) > len("because") for entry in chosen)
+    reasons = [
+        recipe.user.reason,
+        *(package.reason for package in recipe.packages),
+        *(link.reason for link in recipe.links),
+        *(file.reason for file in recipe.files),
+        *(removal.reason for removal in recipe.removals),
+    ]
+    assert all(len(reason) > len("because") for reason in reasons)
 
 
 # apt's answers
@@ -203,14 +210,21 @@ def test_attack_a_package_file_name_that_leads_elsewhere(standard_archive: Froze
 
 
 @pytest.mark.parametrize(
-    ("field", "value"),
-    [("name", "-oDPkg::Pre-Invoke::=id"), ("name", "?essential"), ("version", "1 2"), ("architecture", "../x")],
+    "change",
+    [
+        lambda package: replace(package, name="-oDPkg::Pre-Invoke::=id"),
+        lambda package: replace(package, name="?essential"),
+        lambda package: replace(package, version="1 2"),
+        lambda package: replace(package, architecture="../x"),
+    ],
 )
-def test_attack_a_package_that_is_named_like_an_option(standard_archive: FrozenArchive, field: str, value: str) -> None:
+def test_attack_a_package_that_is_named_like_an_option(
+    standard_archive: FrozenArchive, change: Callable[[Package], Package]
+) -> None:
     """What is handed to apt as a name must be one."""
     package, debs = _made(standard_archive, "libgreeter1_1.0-1_amd64.deb")
     with pytest.raises(HostileInput, match="not a"):
-        flat_files([replace(package, **{field: value})], debs)
+        flat_files([change(package)], debs)
 
 
 # bootstrap

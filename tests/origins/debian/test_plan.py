@@ -246,5 +246,10 @@ def test_a_recipe_that_names_an_unknown_value_is_refused() -> None:
 def test_every_choice_in_the_recipe_has_a_reason() -> None:
     """A pin without a reason is a defect."""
     recipe = RECIPE.build
-    reasons = [entry.reason for entry in (*recipe.steps, *recipe.outputs, *recipe.variables, *recipe.honoured)]
+    reasons = [
+        *(step.reason for step in recipe.steps),
+        *(output.reason for output in recipe.outputs),
+        *(variable.reason for variable in recipe.variables),
+        *(variable.reason for variable in recipe.honoured),
+    ]
     assert all(len(reason) > len("because") for reason in reasons)
