@@ -18,6 +18,7 @@
         ├── ResourceExhausted
         ├── ToolFailure                     an external program is missing or failed
         ├── StorageFailure                  disk full, not writable, locked
+        ├── LeaseLost                       a job is somebody else's by now: what was done for it does not count
         └── Interrupted            exit 130 the person pressed Ctrl-C
 
 A difference is not an error; it is a verdict. Each error carries the `cause` under which an `undecided` verdict
@@ -124,6 +125,10 @@ class ToolFailure(WorldError):
 
 class StorageFailure(WorldError):
     """A directory of ours cannot be read or written."""
+
+
+class LeaseLost(WorldError):
+    """A report about a job that the reporter does not hold (any more)."""
 
 
 class Interrupted(WorldError):

@@ -120,7 +120,15 @@ class Jobs:
             return job
 
     def fail(
-        self, number: int, fence: int, worker: str, *, cause: Cause, message: str, at: datetime, then: Then | None = None
+        self,
+        number: int,
+        fence: int,
+        worker: str,
+        *,
+        cause: Cause,
+        message: str,
+        at: datetime,
+        then: Then | None = None,
     ) -> Job:
         """Note a failure: the job waits for another attempt as its cause's rule says, or has failed for good.
 
@@ -391,9 +399,7 @@ def _not_twice(domain: str) -> sa.ColumnElement[bool]:
     return ~(is_share & sa.exists().where(same))
 
 
-def _take(
-    connection: Connection, row: Row[Any], worker: Worker, at: datetime, lease: timedelta
-) -> Lease | None:
+def _take(connection: Connection, row: Row[Any], worker: Worker, at: datetime, lease: timedelta) -> Lease | None:
     fence = row.fence + 1
     still = (_JOBS.c.id == row.id) & (_JOBS.c.state == JobState.READY) & (_JOBS.c.fence == row.fence)
     values = {

@@ -13,7 +13,6 @@ from sqlalchemy import (
     Boolean,
     Column,
     ForeignKey,
-    Index,
     Integer,
     MetaData,
     String,
@@ -92,35 +91,6 @@ artifacts = Table(
     Column("architecture", Text, nullable=False),
     Column("digest", Sha256),
     Column("size_bytes", Integer),
-)
-
-jobs = Table(
-    "jobs",
-    metadata,
-    Column("id", Integer, primary_key=True),
-    Column("release", ForeignKey("releases.id"), nullable=False),
-    Column("plan", Sha256),
-    Column("kind", Text, nullable=False),
-    Column("state", Text, nullable=False),
-    Column("priority", Integer, nullable=False, default=0),
-    Column("attempts", Integer, nullable=False, default=0),
-    Column("fence", Integer, nullable=False, default=0),
-    Column("not_before", Moment),
-    Column("created_at", Moment, nullable=False),
-    Column("changed_at", Moment, nullable=False),
-    Index("jobs_owed", "state", "priority", "id"),
-)
-
-leases = Table(
-    "leases",
-    metadata,
-    Column("job", ForeignKey("jobs.id"), primary_key=True),
-    Column("fence", Integer, primary_key=True),
-    Column("worker", Text, nullable=False),
-    Column("claimed_at", Moment, nullable=False),
-    Column("heartbeat_at", Moment, nullable=False),
-    Column("expires_at", Moment, nullable=False),
-    Column("ended_at", Moment),
 )
 
 rebuilds = Table(
