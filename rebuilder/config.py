@@ -83,6 +83,42 @@ class Policy:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FarmSettings:
+    """Where the parts of a farm find each other; a single machine needs none of it. docs/FARM.md explains it."""
+
+    database: str | None = field(metadata=table.checked(place.verify_database), default=None)
+    """Address of the ledger, `postgresql://USER@HOST/NAME`; None means the file in `state`."""
+    database_password_file: Path | None = None
+    """File whose first line is the database's password."""
+    broker: str | None = field(metadata=table.checked(place.verify_broker), default=None)
+    """Address of Redis without a password: `redis://USER@HOST:PORT/NUMBER`."""
+    broker_password_file: Path | None = None
+    """File whose first line is the broker's password."""
+    coordinator: str | None = field(metadata=table.checked(place.verify_uri), default=None)
+    """Base address of the coordinator's lease API."""
+    blobs: str | None = None
+    """The farm's blob store: a directory, or `s3://BUCKET/PREFIX`; None means the one in `cache`."""
+    lease_s: int = 300
+    """How long a job is held without a heartbeat."""
+    heartbeat_s: int = 60
+    """How often a worker says that it still works."""
+    sweep_s: int = 30
+    """How often what expired is taken back and what is owed is looked at."""
+    wake_again_s: int = 600
+    """After how long workers are told again of a job that nobody claimed."""
+    quorum: int = 1
+    """How many builders in different fault domains must agree."""
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.quorum <= 99:
+            raise ValueError(f"expected a quorum between 1 and 99, found {self.quorum}")
+        if self.heartbeat_s >= self.lease_s:
+            raise ValueError(
+                f"expected a heartbeat shorter than the lease of {self.lease_s} s, found {self.heartbeat_s} s"
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """All settings of one run."""
 
@@ -98,6 +134,7 @@ class Settings:
     limits: Limits = field(default_factory=Limits)
     policy: Policy = field(default_factory=Policy)
     debian: DebianSettings = field(default_factory=DebianSettings)
+    farm: FarmSettings = field(default_factory=FarmSettings)
     report_memory_bytes: int = 2 * _GIB
     report_timeout_s: int = 600
     passphrase_file: Path | None = None

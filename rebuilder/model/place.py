@@ -63,3 +63,23 @@ def verify_images(images: Sequence[tuple[str, str]]) -> None:
         if not _SUITE.match(suite) or "*" in suite:
             raise ValueError(f"expected the name of a suite, found {suite[:60]!r}")
         verify_image(reference)
+
+
+def verify_database(address: str) -> None:
+    """The address of a PostgreSQL database, without a password: that one is in a file of its own."""
+    _verify_service(address, ("postgresql", "postgresql+psycopg"), "postgresql://USER@HOST/NAME")
+
+
+def verify_broker(address: str) -> None:
+    """The address of a Redis server, without a password: that one is in a file of its own."""
+    _verify_service(address, ("redis", "rediss"), "redis://USER@HOST:PORT/NUMBER")
+
+
+def _verify_service(address: str, schemes: Sequence[str], form: str) -> None:
+    parts = urlsplit(address)  # raises ValueError for brackets that are no address
+    if parts.password is not None:
+        raise ValueError(f"expected {form} without a password, found one; put it into a file")
+    is_whole = parts.scheme in schemes and parts.hostname and len(address) <= _URI_LIMIT
+    if not is_whole or any(not char.isprintable() or char == " " for char in address):
+        raise ValueError(f"expected {form}, found {address[:60]!r}")
+    _ = parts.port  # raises ValueError for a port that is none
