@@ -54,11 +54,17 @@ class EventKind(StrEnum):
 
     ARTIFACT_CHANGED = "artifact-changed"
     ARCHIVE_WENT_BACK = "archive-went-back"
+    LEASE_REFUSED = "lease-refused"
+    """A worker reported on a job that was not its own any more."""
+    WORKER_REFUSED = "worker-refused"
+    """An unknown or revoked worker, a wrong signature, a repeated request, or a role that was not given."""
+    WAKE_REFUSED = "wake-refused"
+    """A worker was woken by what the coordinator did not sign for it, or not now."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """Something that honest archives do not do."""
+    """Something that honest archives and honest workers do not do."""
 
     kind: EventKind
     subject: str

@@ -183,8 +183,13 @@ class Ledger:
         """Every step of a package from a better to a worse decided verdict, oldest first."""
         return regressions_among(reversed(self._conclusions(sa.true())))
 
+    def record_event(self, event: Event) -> None:
+        """Keep one event that was not found by this ledger itself."""
+        with self._database.write() as connection:
+            _record_events(connection, (event,))
+
     def events(self) -> tuple[Event, ...]:
-        """Everything that honest archives do not do, oldest first."""
+        """Everything that honest archives and workers do not do, oldest first."""
         with self._database.read() as connection:
             rows = connection.execute(sa.select(tables.events).order_by(tables.events.c.id)).all()
         return tuple(Event(kind=EventKind(row.kind), subject=row.subject, detail=row.detail, at=row.at) for row in rows)

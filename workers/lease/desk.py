@@ -1,0 +1,132 @@
+"""The coordinator's side of the lease protocol, on the ledger: for a worker whose identity was settled before.
+
+What a worker does that it must not do is recorded as an event, then refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from rebuilder.errors import HostileInput, LeaseLost, SignatureRefused
+from rebuilder.model import codec
+from rebuilder.model.cause import Cause
+from rebuilder.model.digest import Digest
+from rebuilder.model.job import Job, JobKind, JobState, Lease, Worker
+from rebuilder.store.blobs import BlobStore
+from rebuilder.store.conclusions import Event, EventKind
+from rebuilder.store.jobs import Jobs, Offer, Then
+from rebuilder.store.ledger import Ledger
+from workers.documents import RebuildTask
+from workers.lease.protocol import Claim, Held
+
+MESSAGE_LIMIT = 1000
+
+
+def nobody_to_wake(job: Job) -> None:
+    """For a coordinator whose workers ask by themselves."""
+    del job
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desk:
+    """Gives out leases, and takes reports."""
+
+    jobs: Jobs
+    ledger: Ledger
+    blobs: BlobStore
+    then: Mapping[JobKind, Then]
+    """What else happens in the transaction in which a job of a kind ends: done, or failed for good."""
+    lease: timedelta
+    now: Callable[[], datetime]
+    changed: Callable[[Job], None] = nobody_to_wake
+    """Told after each accepted report, outside the transaction: the place to wake workers. It must not raise; what it
+    cannot do, the reconciler does."""
+
+    def claim(self, worker: Worker, kind: JobKind, job: int | None) -> Claim | None:
+        """Give a worker a job of a role that it was enrolled for; another role is recorded and refused."""
+        if kind not in worker.roles:
+            detail = f"expected a claim in the roles {', '.join(worker.roles) or '(none)'}, found one for {kind}"
+            self.note(EventKind.WORKER_REFUSED, _name(worker), detail)
+            raise SignatureRefused(
+                f"worker {_name(worker)}: {detail}", hint="roles come with the enrolment token: enrol with another one"
+            )
+        lease = self.jobs.claim(Offer(worker=worker, kind=kind, job=job), self.now(), lease=self.lease)
+        return None if lease is None else self._claim(lease)
+
+    def heartbeat(self, worker: Worker, held: Held) -> bool:
+        """Renew a lease; return whether the job is to be stopped."""
+        with self._recorded(worker):
+            return self.jobs.heartbeat(held.job, held.fence, worker.keyid, self.now(), lease=self.lease)
+
+    def done(self, worker: Worker, held: Held, output: Digest) -> None:
+        """Take a result, once; the same one again changes nothing, and one that nobody could read does not count."""
+        if not self.blobs.has(output):
+            raise HostileInput(f"job {held.job}: its result {output} is not in the blob store", hint="put it first")
+        then = self.then.get(self.jobs.job(held.job).new.kind)
+        with self._recorded(worker):
+            job = self.jobs.complete(held.job, held.fence, worker.keyid, output=output, at=self.now(), then=then)
+        self.changed(job)
+
+    def failed(self, worker: Worker, held: Held, cause: Cause, message: str) -> None:
+        """Take a failure, once; the same one again changes nothing."""
+        message = message[:MESSAGE_LIMIT]
+        if self._is_repeated(worker, held, cause, message):
+            return
+        then = self.then.get(self.jobs.job(held.job).new.kind)
+        with self._recorded(worker):
+            job = self.jobs.fail(
+                held.job, held.fence, worker.keyid, cause=cause, message=message, at=self.now(), then=then
+            )
+        self.changed(job)
+
+    def refused(self, worker: Worker, task: str, reason: str, job: int | None) -> None:
+        """Record that a worker refused a wake-up."""
+        about = "" if job is None else f" for job {job}"
+        self.note(EventKind.WAKE_REFUSED, task, f"worker {_name(worker)} refused a wake-up{about}: {reason}")
+
+    def note(self, kind: EventKind, subject: str, detail: str) -> None:
+        """Record what somebody must look at."""
+        self.ledger.record_event(Event(kind=kind, subject=subject[:300], detail=detail[:MESSAGE_LIMIT], at=self.now()))
+
+    def _claim(self, lease: Lease) -> Claim:
+        return Claim(
+            job=lease.job.id,
+            fence=lease.fence,
+            kind=lease.job.new.kind,
+            target=lease.job.new.target,
+            input=lease.job.new.input,
+            ordinal=self._ordinal(lease),
+            attempt=lease.job.attempts,
+            expires_at=lease.expires_at,
+            lease_s=self.lease.total_seconds(),
+        )
+
+    def _ordinal(self, lease: Lease) -> int | None:
+        """Reserve a run's number: a claim that comes to nothing leaves a gap, never a number that is used twice."""
+        new = lease.job.new
+        if lease.ordinal is not None or new.kind is not JobKind.REBUILD or new.input is None:
+            return lease.ordinal
+        task = codec.parse(self.blobs.get(new.input), RebuildTask)
+        return self.ledger.next_ordinal(Digest.of(codec.render(task.plan)), lease.worker, self.now())
+
+    def _is_repeated(self, worker: Worker, held: Held, cause: Cause, message: str) -> bool:
+        job = self.jobs.job(held.job)
+        if job.state in {JobState.LEASED, JobState.DONE} or (job.fence, job.cause) != (held.fence, cause):
+            return False
+        leases = self.jobs.leases_of(held.job)
+        return bool(leases) and leases[-1].worker == worker.keyid and job.message == message
+
+    @contextmanager
+    def _recorded(self, worker: Worker) -> Iterator[None]:
+        try:
+            yield
+        except LeaseLost as error:
+            self.note(EventKind.LEASE_REFUSED, _name(worker), str(error))
+            raise
+
+
+def _name(worker: Worker) -> str:
+    return f"{worker.name} ({worker.keyid[:16]})"
