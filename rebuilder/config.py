@@ -19,6 +19,7 @@ import platformdirs
 
 from rebuilder.errors import ConfigurationError
 from rebuilder.model import place, table
+from rebuilder.model.job import ResourceClass
 from rebuilder.model.plan import Limits
 
 _GIB = 1024**3
@@ -83,6 +84,31 @@ class Policy:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PackageRule:
+    """What the farm does with packages of certain names; the first rule that fits a name holds."""
+
+    pattern: str = field(metadata=table.checked(place.verify_pattern))
+    """Name of a source package; `*` stands for any characters, `?` for one."""
+    resources: ResourceClass = ResourceClass.SMALL
+    """How much of a machine its rebuild wants."""
+    tags: tuple[str, ...] = ()
+    """What a builder must offer besides the architecture."""
+    block: str | None = None
+    """Why such packages are not rebuilt at all; None for those that are."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SuiteRule:
+    """What the farm does with one suite."""
+
+    suite: str
+    quota: int | None = None
+    """How many rebuilds of it may run at once; None for any number."""
+    recheck: timedelta | None = None
+    """After how long what was concluded is looked at again; None means `farm.recheck`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FarmSettings:
     """Where the parts of a farm find each other; a single machine needs none of it. docs/FARM.md explains it."""
 
@@ -108,6 +134,12 @@ class FarmSettings:
     """After how long workers are told again of a job that nobody claimed."""
     quorum: int = 1
     """How many builders in different fault domains must agree."""
+    recheck: timedelta = timedelta(days=180)
+    """After how long what was concluded is looked at again."""
+    recheck_regression: timedelta = timedelta(days=1)
+    """The same for a package that reproduced better before."""
+    packages: tuple[PackageRule, ...] = ()
+    suites: tuple[SuiteRule, ...] = ()
 
     def __post_init__(self) -> None:
         if not 1 <= self.quorum <= 99:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from rebuilder.config import Archive, Settings, load_settings, recipes_dir
+from rebuilder.config import Archive, PackageRule, Settings, SuiteRule, load_settings, recipes_dir
 from rebuilder.errors import ConfigurationError
 from rebuilder.model import table
 
@@ -296,8 +296,8 @@ def test_the_documentation_names_every_key_and_no_other() -> None:
     """docs/CONFIGURATION.md is as long as the settings are."""
     text = (_ROOT / "docs" / "CONFIGURATION.md").read_text()
     documented = set(re.findall(r"^\| `([a-z_.]+)` \|", text, re.MULTILINE))
-    archive = {key.path for key in table.keys(Archive)}
-    assert documented == {key.path for key in table.keys(Settings)} | archive
+    lists = {key.path for kind in (Archive, PackageRule, SuiteRule) for key in table.keys(kind)}
+    assert documented == {key.path for key in table.keys(Settings)} | lists
 
 
 def test_documented_defaults_are_the_defaults() -> None:

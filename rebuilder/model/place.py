@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._+-]{0,63}\Z")
 _SUITE = re.compile(r"[A-Za-z0-9*][A-Za-z0-9*._+~-]{0,63}(?:/[A-Za-z0-9*][A-Za-z0-9*._+~-]{0,63})?\Z")
+_PATTERN = re.compile(r"[a-z0-9*?][a-z0-9*?+.-]{0,254}\Z")
 _URI_LIMIT = 2000
 _IMAGE = re.compile(
     r"(?:(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\])(?::[0-9]{1,5})?/)?"
@@ -73,6 +74,12 @@ def verify_database(address: str) -> None:
 def verify_broker(address: str) -> None:
     """The address of a Redis server, without a password: that one is in a file of its own."""
     _verify_service(address, ("redis", "rediss"), "redis://USER@HOST:PORT/NUMBER")
+
+
+def verify_pattern(pattern: str) -> None:
+    """A pattern of package names: `*` for any characters, `?` for one."""
+    if not _PATTERN.match(pattern):
+        raise ValueError(f"expected a package's name, where * and ? may stand for others, found {pattern[:60]!r}")
 
 
 def _verify_service(address: str, schemes: Sequence[str], form: str) -> None:

@@ -5,7 +5,19 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Boolean, Column, ForeignKey, Index, Integer, String, Table, Text, UniqueConstraint, text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
 
 from rebuilder.store.tables import Moment, Sha256, metadata
 
@@ -161,6 +173,32 @@ suites = Table(
     Column("suite", Text, primary_key=True),
     Column("paused", Text),
     Column("quota", Integer),
+    Column("changed_at", Moment, nullable=False),
+)
+
+offers = Table(
+    "offers",
+    metadata,
+    Column("suite", Text, primary_key=True),
+    Column("architecture", Text, primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("version", Text, primary_key=True),
+    Column("target", Text, nullable=False),
+    Column("digest", Sha256, nullable=False),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("first_seen", Moment, nullable=False),
+    Column("changed_at", Moment),
+    Column("gone_at", Moment),
+)
+
+imports = Table(
+    "imports",
+    metadata,
+    Column("suite", Text, primary_key=True),
+    Column("architecture", Text, primary_key=True),
+    Column("digest", Sha256, nullable=False),
+    Column("is_security", Boolean, nullable=False),
+    Column("first_at", Moment, nullable=False),
     Column("changed_at", Moment, nullable=False),
 )
 
