@@ -22,8 +22,10 @@ IN_TOTO = "application/vnd.in-toto+json"
 """Payload type of statements and of links."""
 REBUILD = "application/vnd.rebuilder.rebuild+json"
 """Payload type of a builder's record."""
+COMPARISON = "application/vnd.rebuilder.comparison+json"
+"""Payload type of a comparer's record, on a farm."""
 
-_KNOWN_TYPES = (IN_TOTO, REBUILD)
+_KNOWN_TYPES = (IN_TOTO, REBUILD, COMPARISON)
 _SIGNATURES_LIMIT = 64
 ENVELOPE_LIMIT_BYTES = 48 * 1024**2
 

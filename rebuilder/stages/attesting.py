@@ -24,7 +24,9 @@ from rebuilder.stages.attempt import Records
 from rebuilder.stages.keys import builder_key
 from rebuilder.stages.ordinals import next_ordinal
 from rebuilder.stages.world import World
+from rebuilder.store.blobs import BlobStore
 from rebuilder.store.conclusions import PublishedDocument
+from rebuilder.store.ledger import Ledger
 from rebuilder.world.files import digest_of, storage_errors
 
 LOG_LIMIT_BYTES = 256 * 1024**2
@@ -44,7 +46,7 @@ def attest(dossier: Dossier, records: Records, world: World) -> Path:
         staging = tempfile.TemporaryDirectory(prefix="attest-", dir=world.settings.state)
     with staging as name:
         staged, request = Path(name, "result"), Path(name, "request")
-        _stage(dossier, records, staged, world)
+        stage(dossier, records, staged, blobs=world.blobs, withhold=world.settings.policy.withhold_artifacts)
         context = make_context(
             ensure_key(world.settings.state, Role.ATTESTATION, passphrase=passphrase),
             builder_key(world),
@@ -58,18 +60,21 @@ def attest(dossier: Dossier, records: Records, world: World) -> Path:
         documents = {path: staged / path for path in list_files(staged)}
         publication = Publication(dossier=dossier, rebuild_id=rebuild_id(dossier, context), documents=documents)
         directory = publish(publication, world.settings.results, world.blobs)
-        _record(dossier, directory, signed, key=context.attester, world=world)
+        found = {path: digest_of(directory / path) for path in signed if (directory / path).is_file()}
+        place = directory.relative_to(world.settings.results).as_posix()
+        record(dossier, place, found, key=context.attester, ledger=world.ledger)
     return directory
 
 
-def _stage(dossier: Dossier, records: Records, staged: Path, world: World) -> None:
+def stage(dossier: Dossier, records: Records, staged: Path, *, blobs: BlobStore, withhold: bool) -> None:
+    """Put everything that is published about a dossier, but for what the signer signs, into a directory."""
     write_records(staged, dossier, builder_record=records.rebuild, control_record=records.control)
     for path, run in ((BUILD_LOG, dossier.rebuild), (CONTROL_LOG, dossier.control)):
         if run is not None:
-            _put(staged / path, zstandard.compress(world.blobs.get(run.log, limit_bytes=LOG_LIMIT_BYTES), 10))
-    for path, digest in _evidence_blobs(dossier, withhold=world.settings.policy.withhold_artifacts).items():
-        if world.blobs.has(digest):
-            _put(staged / path, world.blobs.get(digest, limit_bytes=4 * 1024**3))
+            _put(staged / path, zstandard.compress(blobs.get(run.log, limit_bytes=LOG_LIMIT_BYTES), 10))
+    for path, digest in _evidence_blobs(dossier, withhold=withhold).items():
+        if blobs.has(digest):
+            _put(staged / path, blobs.get(digest, limit_bytes=4 * 1024**3))
 
 
 def _evidence_blobs(dossier: Dossier, *, withhold: bool) -> Mapping[str, Digest]:
@@ -96,23 +101,18 @@ def _evidence_blobs(dossier: Dossier, *, withhold: bool) -> Mapping[str, Digest]
     return {path: digest for path, digest in known.items() if digest is not None and is_published(path)}
 
 
-def _record(dossier: Dossier, directory: Path, signed: tuple[str, ...], *, key: str, world: World) -> None:
+def record(dossier: Dossier, place: str, signed: Mapping[str, Digest], *, key: str, ledger: Ledger) -> None:
+    """Let the ledger know what was published at `place` below the results, and which documents `key` signed."""
     if dossier.release.is_local:
         return  # a file that somebody holds is no part of a release's history
-    place = directory.relative_to(world.settings.results).as_posix()
-    digest = world.ledger.record_comparison(dossier, place)
+    digest = ledger.record_comparison(dossier, place)
     documents = (
         PublishedDocument(
-            path=f"{place}/{path}",
-            filename=Path(path).parts[1],
-            kind=Path(path).parts[0],
-            key=key,
-            digest=digest_of(directory / path),
+            path=f"{place}/{path}", filename=Path(path).parts[1], kind=Path(path).parts[0], key=key, digest=found
         )
-        for path in signed
-        if (directory / path).is_file()
+        for path, found in signed.items()
     )
-    world.ledger.record_attestations(digest, documents)
+    ledger.record_attestations(digest, documents)
 
 
 def _put(path: Path, data: bytes) -> None:

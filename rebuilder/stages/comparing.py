@@ -9,10 +9,10 @@ from rebuilder.model.comparison import ArtifactComparison, Comparison
 from rebuilder.model.rebuild import Rebuild
 from rebuilder.model.release import FileReference, Release
 from rebuilder.stages.explaining import scratch, with_reports
-from rebuilder.stages.world import World
+from rebuilder.stages.world import Workplace
 
 
-def compare(part: Release, rebuild: Rebuild, world: World, *, name: str) -> Comparison:
+def compare(part: Release, rebuild: Rebuild, world: Workplace, *, name: str) -> Comparison:
     """Compare each artifact with its rebuild; those whose digests differ are opened in a caged child, and explained."""
     compared: dict[str, ArtifactComparison] = {}
     for reference, output in judge.pairs_to_open(part, rebuild):
@@ -29,7 +29,9 @@ def with_control(comparison: Comparison, control: Rebuild) -> Comparison:
     return judge.judge_control(comparison, control)
 
 
-def _compare_pair(part: Release, reference: FileReference, output: FileReference, world: World) -> ArtifactComparison:
+def _compare_pair(
+    part: Release, reference: FileReference, output: FileReference, world: Workplace
+) -> ArtifactComparison:
     return compare_in_child(
         world.blobs.path(reference.digest),
         world.blobs.path(output.digest),

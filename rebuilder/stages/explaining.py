@@ -8,12 +8,12 @@ from rebuilder.compare.diffoscope import ReportBounds
 from rebuilder.compare.explain import add_reports
 from rebuilder.model.comparison import ArtifactComparison
 from rebuilder.model.release import FileReference
-from rebuilder.stages.world import World
+from rebuilder.stages.world import Workplace
 from rebuilder.world.files import storage_errors
 
 
 def with_reports(
-    found: ArtifactComparison, reference: FileReference, output: FileReference, world: World
+    found: ArtifactComparison, reference: FileReference, output: FileReference, world: Workplace
 ) -> ArtifactComparison:
     """Add diffoscope's reports on a pair of files, kept as blobs, and notes on what they lack."""
     settings = world.settings
@@ -27,7 +27,7 @@ def with_reports(
     return explained
 
 
-def scratch(world: World) -> Path:
+def scratch(world: Workplace) -> Path:
     """Return where large scratch files may lie: on the cache's disk, for the system's own directory may be memory."""
     path = world.settings.scratch_dir
     with storage_errors(path):

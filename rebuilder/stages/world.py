@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Protocol
 
 from rebuilder.build.container import Engine
 from rebuilder.config import Settings
@@ -12,6 +13,26 @@ from rebuilder.progress import Progress
 from rebuilder.store.blobs import LocalBlobs
 from rebuilder.store.ledger import Ledger
 from rebuilder.world.http import Fetcher
+
+
+class Workplace(Protocol):
+    """As much of a world as building and comparing need: no ledger, no downloads, no clock."""
+
+    @property
+    def settings(self) -> Settings:
+        """Where scratch files and prepared environments are, and the bounds of tools."""
+
+    @property
+    def blobs(self) -> LocalBlobs:
+        """Where the files lie, and results go."""
+
+    @property
+    def engine(self) -> Callable[[], Engine]:
+        """Called when an engine is first needed."""
+
+    @property
+    def progress(self) -> Progress:
+        """Who is told."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

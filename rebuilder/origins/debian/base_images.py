@@ -14,7 +14,7 @@ from pathlib import Path
 from rebuilder.build import images
 from rebuilder.build.container import Engine
 from rebuilder.config import Settings
-from rebuilder.errors import EnvironmentUnavailable
+from rebuilder.errors import ConfigurationError, DigestMismatch, EnvironmentUnavailable
 from rebuilder.model import codec
 from rebuilder.model.digest import Digest
 from rebuilder.model.plan import ImageLock, Pulled
@@ -136,6 +136,30 @@ class BaseImages:
             files.write_atomically(record, codec.render(made))
         return made.image
 
+    def rootfs(self, lock: ImageLock, *, target: str = "") -> Digest:
+        """Return the blob of a lock's root file system, from which `load` makes the same image on another machine.
+
+        It is bootstrapped unless it was kept before. Raise ConfigurationError for an image that is pulled.
+        """
+        if lock.pulled is not None:
+            raise ConfigurationError(
+                f"the base image of {lock.suite} is pulled, and builders of a farm reach no registry",
+                hint="leave debian.images out of a farm's settings: its base images are bootstrapped",
+            )
+        digest = self.keep(lock)
+        with files.locked(self._root / f"{digest.hex}.lock"):
+            made = load_kept(self._made_path(digest), Made)
+            if made is not None and made.rootfs is not None and self._blobs.has(made.rootfs):
+                return made.rootfs
+            with self._workplace() as work:
+                kept = self._blobs.put_file(self._bootstrap(lock, Path(work), target=target or lock.suite))
+        if made is not None and made.rootfs != kept:
+            raise EnvironmentUnavailable(
+                f"the root file system of lock {digest.short} came out as {kept.short}, was {made.rootfs} before",
+                hint="the bootstrap is not reproducible here: `rebuilder image verify` shows it",
+            )
+        return kept
+
     def again(self, lock: ImageLock, image: Digest, engine: Engine, *, target: str = "") -> Again:
         """Make a lock's image once more, without loading it, and say whether it is the one that was recorded.
 
@@ -205,6 +229,19 @@ class BaseImages:
         with files.storage_errors(self._root):
             self._root.mkdir(parents=True, exist_ok=True)
             return tempfile.TemporaryDirectory(prefix="bootstrap-", dir=self._root)
+
+
+def load(engine: Engine, lock: ImageLock, rootfs: Path, *, expected: Digest) -> None:
+    """Load a lock's image from its root file system, unless the engine holds it; raise DigestMismatch for another."""
+    if engine.image(expected) is not None:
+        return
+    found = images.image_id_of(rootfs, architecture=lock.architecture, epoch=lock.epoch, labels=_labels(lock))
+    if found != expected:
+        raise DigestMismatch(
+            f"base image of {lock.suite}: expected {expected}, found {found} from its root file system",
+            hint="plan anew: this root file system was not made from the lock that the plan names",
+        )
+    images.load(engine, rootfs, architecture=lock.architecture, epoch=lock.epoch, labels=_labels(lock))
 
 
 def _labels(lock: ImageLock) -> dict[str, str]:
