@@ -5,10 +5,11 @@ What a worker does that it must not do is recorded as an event, then refused.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Protocol
 
 from rebuilder.errors import HostileInput, LeaseLost, SignatureRefused
 from rebuilder.model import codec
@@ -25,6 +26,16 @@ from workers.lease.protocol import Claim, Held
 MESSAGE_LIMIT = 1000
 
 
+class Follow(Protocol):
+    """What follows from a job's end. Both are asked before the transaction, and what they return runs inside it."""
+
+    def done(self, job: Job, output: Digest) -> Then | None:
+        """Read a result and make ready what it leads to; raise to refuse it. The job may be somebody else's by now."""
+
+    def failed(self, job: Job) -> Then | None:
+        """Make ready what a failure for good leads to; most failures are none, and then nothing of it runs."""
+
+
 def nobody_to_wake(job: Job) -> None:
     """For a coordinator whose workers ask by themselves."""
     del job
@@ -37,8 +48,7 @@ class Desk:
     jobs: Jobs
     ledger: Ledger
     blobs: BlobStore
-    then: Mapping[JobKind, Then]
-    """What else happens in the transaction in which a job of a kind ends: done, or failed for good."""
+    follow: Follow
     lease: timedelta
     now: Callable[[], datetime]
     changed: Callable[[Job], None] = nobody_to_wake
@@ -65,8 +75,8 @@ class Desk:
         """Take a result, once; the same one again changes nothing, and one that nobody could read does not count."""
         if not self.blobs.has(output):
             raise HostileInput(f"job {held.job}: its result {output} is not in the blob store", hint="put it first")
-        then = self.then.get(self.jobs.job(held.job).new.kind)
         with self._recorded(worker):
+            then = self.follow.done(self.jobs.job(held.job), output)
             job = self.jobs.complete(held.job, held.fence, worker.keyid, output=output, at=self.now(), then=then)
         self.changed(job)
 
@@ -75,7 +85,7 @@ class Desk:
         message = message[:MESSAGE_LIMIT]
         if self._is_repeated(worker, held, cause, message):
             return
-        then = self.then.get(self.jobs.job(held.job).new.kind)
+        then = self.follow.failed(self.jobs.job(held.job))
         with self._recorded(worker):
             job = self.jobs.fail(
                 held.job, held.fence, worker.keyid, cause=cause, message=message, at=self.now(), then=then

@@ -14,7 +14,7 @@ from rebuilder.model.digest import Digest
 from rebuilder.model.job import Job, JobKind, NewJob, ResourceClass, Worker
 from rebuilder.store.blobs import LocalBlobs
 from rebuilder.store.database import Database
-from rebuilder.store.jobs import Jobs
+from rebuilder.store.jobs import Jobs, Then
 from rebuilder.store.ledger import Ledger
 from workers.lease.desk import Desk
 
@@ -55,6 +55,18 @@ def new_signer() -> KeySigner:
     return KeySigner(Ed25519PrivateKey.generate())
 
 
+class Nothing:
+    """Nothing follows."""
+
+    def done(self, job: Job, output: Digest) -> Then | None:
+        """See Follow.done."""
+        return None
+
+    def failed(self, job: Job) -> Then | None:
+        """See Follow.failed."""
+        return None
+
+
 @dataclass
 class Office:
     """A coordinator's parts, for tests."""
@@ -85,7 +97,7 @@ def office(tmp_path: Path) -> Office:
         jobs=Jobs(database),
         ledger=Ledger(database),
         blobs=LocalBlobs(tmp_path / "coordinator" / "blobs"),
-        then={},
+        follow=Nothing(),
         lease=LEASE,
         now=clock,
         changed=changed.append,

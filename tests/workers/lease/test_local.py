@@ -11,7 +11,8 @@ from rebuilder.errors import HostileInput, LeaseLost, SignatureRefused
 from rebuilder.model.cause import Cause
 from rebuilder.model.digest import Digest
 from rebuilder.model.job import Job, JobKind, JobState
-from tests.workers.lease.conftest import LEASE, Office, new_signer, worker
+from rebuilder.store.jobs import Then
+from tests.workers.lease.conftest import LEASE, Nothing, Office, new_signer, worker
 from workers.lease.local import LocalLeases
 from workers.lease.protocol import Claim, Leases
 
@@ -49,7 +50,11 @@ def test_what_follows_happens_in_the_reports_transaction(office: Office) -> None
     def spoil(connection: Any, job: Job) -> None:
         raise HostileInput("no next step")
 
-    desk = dataclasses.replace(office.desk, then={JobKind.COMPARE: spoil})
+    class Spoiling(Nothing):
+        def done(self, job: Job, output: Digest) -> Then:
+            return spoil
+
+    desk = dataclasses.replace(office.desk, follow=Spoiling())
     leases = LocalLeases(desk, worker(new_signer()))
     number = office.owe()
     claim = claimed(leases)
