@@ -79,6 +79,16 @@ def find_packages(index: IndexFile, names: Collection[str]) -> tuple[BinaryStanz
     return tuple(parse_binary(stanza, index.archive, index.suite) for stanza in _named(index.path, wanted.__contains__))
 
 
+def stanzas(index: IndexFile) -> Iterator[bytes]:
+    """Every stanza of an index, each with a line break before it."""
+    for window in _windows(index.path):
+        start = 0
+        while (end := window.find(b"\n\n", start)) != -1:
+            if end > start:
+                yield window[start:end]
+            start = end + 1
+
+
 def package_names(index: IndexFile) -> frozenset[str]:
     """Return the names in the index's `Package` fields; for a hint when a name is not found."""
     names: set[bytes] = set()

@@ -13,11 +13,12 @@ from debian.debian_support import Version
 from rebuilder.build.container import Engine
 from rebuilder.config import Settings
 from rebuilder.errors import UntrustedError
+from rebuilder.model.catalogue import Catalogue
 from rebuilder.model.digest import Digest
 from rebuilder.model.plan import ImageLock, Package, Plan
 from rebuilder.model.release import Release
 from rebuilder.model.trust import Trust
-from rebuilder.origins.debian import buildinfo, plan
+from rebuilder.origins.debian import buildinfo, plan, target
 from rebuilder.origins.debian.archive import DebianArchive
 from rebuilder.origins.debian.base_images import BaseImages
 from rebuilder.origins.debian.changelog import Reference, find_entry
@@ -53,6 +54,10 @@ class DebianOrigin:
             images=self.images,
             supply=self._supply,
         )
+
+    def catalogue(self, suite: str, now: datetime, architectures: tuple[str, ...]) -> Catalogue:
+        """See Origin.catalogue."""
+        return self.archive.catalogue(target.suite_named(suite), now, architectures)
 
     def resolve(self, question: Question, now: datetime) -> Release:
         """See Origin.resolve."""

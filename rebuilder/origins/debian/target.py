@@ -58,6 +58,14 @@ def is_debian(text: str) -> bool:
     return text.startswith(("deb:", "pkg:deb/"))
 
 
+def suite_named(text: str) -> str:
+    """Read `deb:SUITE`; raise UsageError for anything else."""
+    suite = text.removeprefix("deb:")
+    if suite == text or not _SUITE.match(suite):
+        raise UsageError(f"not a suite of Debian: {text[:120]!r}", hint="write deb:trixie or deb:trixie-security")
+    return suite
+
+
 def parse(text: str) -> DebianTarget:
     """Read a target; raise UsageError for one that is malformed, UnknownTarget for another distribution."""
     if len(text) > _LIMIT:
