@@ -53,7 +53,7 @@ def judge(release: Release, rebuild: Rebuild, compared: Compared, control: Rebui
     outputs = _outputs(rebuild)
     judged = [_judge_artifact(artifact, outputs, compared) for artifact in release.artifacts]
     named = {artifact.filename for artifact in release.artifacts} | set(release.aside)
-    judged += [_extra(output) for name, output in outputs.items() if name not in named and not _is_aside(name)]
+    judged += [_extra(output) for name, output in outputs.items() if name not in named and not is_aside(name)]
     return judge_control(Comparison(rule=rule, artifacts=tuple(judged)), control)
 
 
@@ -98,12 +98,13 @@ def cause_of(outcome: Outcome) -> Cause:
             assert_never(outcome)
 
 
+def is_aside(filename: str) -> bool:
+    """Whether an output is not compared unless the release names it: the build's papers, debug symbols, installers."""
+    return filename.endswith((".buildinfo", ".changes", ".udeb", ".ddeb")) or "-dbgsym_" in filename
+
+
 def _outputs(rebuild: Rebuild) -> dict[str, FileReference]:
     return {output.filename: output for output in rebuild.outputs}
-
-
-def _is_aside(filename: str) -> bool:
-    return filename.endswith((".buildinfo", ".changes", ".udeb", ".ddeb")) or "-dbgsym_" in filename
 
 
 def _judge_artifact(artifact: Artifact, outputs: dict[str, FileReference], compared: Compared) -> ArtifactComparison:

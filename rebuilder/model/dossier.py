@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from rebuilder.model.cause import Cause, in_reporting_order
+from rebuilder.model.codec import later
 from rebuilder.model.comparison import Comparison
 from rebuilder.model.evidence import Evidence, Standing
 from rebuilder.model.plan import ImageLock, Plan
@@ -49,6 +50,13 @@ class Dossier:
     reason: str = ""
     """For `undecided`: one sentence saying what went wrong."""
     concluded_at: datetime
+    others: tuple[Rebuild, ...] = field(default=(), metadata=later())
+    """Runs of the same plan by other builders, for a quorum: all in fresh environments, `rebuild` as well."""
+
+    @property
+    def runs(self) -> tuple[Rebuild, ...]:
+        """One run by each builder of the quorum: the rebuild, then the others; without the control run."""
+        return () if self.rebuild is None else (self.rebuild, *self.others)
 
     @property
     def verdict(self) -> Verdict:
