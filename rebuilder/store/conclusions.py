@@ -54,6 +54,8 @@ class EventKind(StrEnum):
 
     ARTIFACT_CHANGED = "artifact-changed"
     ARCHIVE_WENT_BACK = "archive-went-back"
+    BUILDERS_DISAGREE = "builders-disagree"
+    """Builders of one plan gave different bytes: one of them may not have built what it says."""
     LEASE_REFUSED = "lease-refused"
     """A worker reported on a job that was not its own any more."""
     WORKER_REFUSED = "worker-refused"
