@@ -17,19 +17,16 @@ from rebuilder.attest.check_report import CheckReport, Helpers
 from rebuilder.attest.context import Context, rebuild_id
 from rebuilder.attest.derive import places
 from rebuilder.attest.evidence_files import (
-    BUILD_LOG,
-    BUILDER_RECORD,
-    CONTROL_LOG,
-    CONTROL_RECORD,
     DOSSIER,
-    LOCK,
-    PLAN,
+    attached_files,
     derived_files,
     known_files,
+    logs_of,
 )
 from rebuilder.attest.inventory import list_files
 from rebuilder.attest.keys import PublicKey
 from rebuilder.attest.published import attester_key, load_context, load_payloads, read_document
+from rebuilder.attest.quorum import quorum_lines
 from rebuilder.attest.request import parse_dossier
 from rebuilder.attest.verdict import not_checked
 from rebuilder.attest.verify_request import verify_rebuild_documents
@@ -43,7 +40,6 @@ from rebuilder.model.withdrawal import FILE_NAME as WITHDRAWAL
 from rebuilder.world.files import digest_of, storage_errors
 
 LOG_LIMIT_BYTES = 1024**3
-_ATTACHED = (PLAN, LOCK, BUILDER_RECORD, CONTROL_RECORD)
 
 
 def check(result: Path, keys: Sequence[PublicKey], *, helpers: Helpers | None = None) -> CheckReport:
@@ -68,7 +64,7 @@ def check(result: Path, keys: Sequence[PublicKey], *, helpers: Helpers | None = 
     key = attester_key(context, keys)
     withdrawal = load_withdrawal(result, dossier, context, key)
     payloads = load_payloads(result, places(dossier, context), key)
-    attached = {name: read_document(result, name) for name in _ATTACHED if (result / name).exists()}
+    attached = {name: read_document(result, name) for name in attached_files(dossier) if (result / name).exists()}
     verify_rebuild_documents(dossier, context, attached, payloads)
     _evidence(result, dossier, context)
     derived = _coverage(result, dossier, context, payloads.keys())
@@ -84,7 +80,7 @@ def check(result: Path, keys: Sequence[PublicKey], *, helpers: Helpers | None = 
     _authentication(dossier, given, verified, not_seen)
     if result.resolve().name != rebuild_id(dossier, context):
         not_seen.append(f"the directory is not named {rebuild_id(dossier, context)}, as it was when published")
-    notes = [note for comparison in dossier.comparison.artifacts for note in not_checked(dossier, comparison)]
+    notes = [note for comparison in dossier.comparison.artifacts for note in not_checked(dossier, context, comparison)]
     return CheckReport(
         rebuild_id=rebuild_id(dossier, context),
         dossier=dossier,
@@ -106,8 +102,8 @@ def _evidence(result: Path, dossier: Dossier, context: Context) -> None:
         if found != document.digest or path.stat().st_size != document.size_bytes:
             raise DigestMismatch(f"{document.path}: expected {document.digest}, found {found}")
     listed = {document.path for document in context.documents}
-    for name, run in ((BUILD_LOG, dossier.rebuild), (CONTROL_LOG, dossier.control)):
-        if run is not None and name in listed:
+    for name, run in logs_of(dossier).items():
+        if name in listed:
             found = _log_digest(result / name)
             if found != run.log:
                 raise DigestMismatch(f"{name}: the builder's record says {run.log}, it decompresses to {found}")
@@ -228,7 +224,7 @@ def _summary(dossier: Dossier, context: Context) -> list[str]:
         lines.append(
             f"the rebuild's record is signed by builder {dossier.rebuild.builder}, and is of the published plan"
         )
-    return lines
+    return lines + quorum_lines(dossier, context)
 
 
 def _absent(dossier: Dossier, context: Context) -> Iterator[str]:

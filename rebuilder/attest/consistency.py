@@ -12,6 +12,7 @@ from typing import assert_never
 
 from rebuilder.attest.context import plan_id, verify_path
 from rebuilder.errors import HostileInput
+from rebuilder.model.agreement import Agreement, agreement
 from rebuilder.model.cause import Cause, in_reporting_order
 from rebuilder.model.codec import render
 from rebuilder.model.comparison import INFERABLE, ArtifactComparison
@@ -30,9 +31,11 @@ def verify_dossier(dossier: Dossier) -> None:
 
     1. The plan is of this release and architecture, from its authenticated sources, in the locked image.
     2. A refused release was not built, and is undecided with the refusal's cause.
-    3. Each run is a run of this plan; the control run is another run, in a fresh environment.
+    3. Each run is a run of this plan; the control run is another run, in a fresh environment. Runs of a quorum are by
+       distinct builders, none in an environment that another run used.
     4. Every artifact of the release is compared exactly once, with the reference that the release names.
-    5. Each comparison's rebuilt file is an output of the rebuild, and its verdict follows from the digests.
+    5. Each comparison's rebuilt file is an output of the rebuild, and its verdict follows from the digests: of all
+       builders, for there is an answer only where they agree.
     6. Each control answer follows from the control run's digests.
     7. What was inferred from diffoscope's report stands beside an answer that has one, and is never security-relevant.
     """
@@ -42,6 +45,7 @@ def verify_dossier(dossier: Dossier) -> None:
     _coverage(dossier)
     for comparison in dossier.comparison.artifacts:
         _outputs(dossier, comparison)
+        _quorum(dossier, comparison)
         _verdict(dossier, comparison)
         _control(dossier, comparison)
         _inference(comparison)
@@ -84,7 +88,7 @@ def _trust(dossier: Dossier) -> None:
 
 def _runs(dossier: Dossier) -> None:
     rebuild, control = dossier.rebuild, dossier.control
-    for run in (rebuild, control):
+    for run in (rebuild, control, *dossier.others):
         if run is not None:
             _require(
                 run.plan == plan_id(dossier), f"run {run.ordinal} is of plan {run.plan}, not of the dossier's plan"
@@ -94,8 +98,17 @@ def _runs(dossier: Dossier) -> None:
             _require(len(set(_names)) == len(_names), f"run {run.ordinal} lists an output twice")
     if control is not None:
         _require(rebuild is not None, "a control run without a rebuild")
-        _require(rebuild is not None and control.ordinal != rebuild.ordinal, "the control run is the rebuild itself")
+        _require(
+            all((control.builder, control.ordinal) != (run.builder, run.ordinal) for run in dossier.runs),
+            "the control run is the rebuild itself",
+        )
         _require(control.fresh_environment, "the control run used a prepared environment of an earlier run")
+    if dossier.others:
+        _require(rebuild is not None, "runs of other builders without a rebuild")
+        builders = [run.builder for run in dossier.runs]
+        _require(len(set(builders)) == len(builders), "a builder is counted twice in the quorum")
+        shared = [run.builder[:16] for run in dossier.runs if not run.fresh_environment]
+        _require(not shared, f"builder {shared[0] if shared else ''} used a prepared environment of an earlier run")
 
 
 def _coverage(dossier: Dossier) -> None:
@@ -124,6 +137,23 @@ def _outputs(dossier: Dossier, comparison: ArtifactComparison) -> None:
         _require(made is None, f"{comparison.filename} was built and is left out of the comparison")
 
 
+def _quorum(dossier: Dossier, comparison: ArtifactComparison) -> None:
+    """Builders that differ, or one that gave nothing, leave no answer, and a cause that says which of the two it is."""
+
+    def require(holds: bool, what: str) -> None:  # noqa: FBT001 - reads as a sentence
+        _require(holds, f"{comparison.filename}: {what}")
+
+    answer = agreement(dossier.runs, comparison.filename)
+    apart, pending = answer is Agreement.DISAGREEING, answer is Agreement.INCOMPLETE
+    if apart or pending:
+        require(comparison.verdict is Verdict.UNDECIDED, f"builders are {answer}, and that leaves no answer")
+    named = Cause.DISAGREEMENT in comparison.causes
+    require(named == apart, "`disagreement` is a cause when builders gave different bytes, and only then")
+    waits = Cause.QUORUM_PENDING in comparison.causes
+    require(waits or not pending, "a builder of the quorum did not succeed, and `quorum-pending` is no cause")
+    require(pending or not waits or comparison.rebuilt is None, "`quorum-pending`, yet every builder answered")
+
+
 def _verdict(dossier: Dossier, comparison: ArtifactComparison) -> None:
     def require(holds: bool, what: str) -> None:  # noqa: FBT001 - reads as a sentence
         _require(holds, f"{comparison.filename}: {what}")
@@ -133,7 +163,9 @@ def _verdict(dossier: Dossier, comparison: ArtifactComparison) -> None:
         and comparison.rebuilt is not None
         and (comparison.reference.digest == comparison.rebuilt.digest)
     )
-    require(equal == (comparison.verdict is Verdict.REPRODUCED), "reproduced means equal digests, and only that")
+    agreed = agreement(dossier.runs, comparison.filename) is Agreement.UNANIMOUS
+    reproduced = comparison.verdict is Verdict.REPRODUCED
+    require((equal and agreed) == reproduced, "reproduced means equal digests, and only that")
     require(comparison.causes == in_reporting_order(comparison.causes), "causes are listed once, in reporting order")
     require(comparison.findings_omitted >= 0, "a negative number of findings was left out")
     built = dossier.rebuild is not None and dossier.rebuild.outcome is Outcome.SUCCEEDED

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 
 from rebuilder.attest.keys import PublicKey, parse_public_key
 from rebuilder.errors import HostileInput
 from rebuilder.model import rebuild_id as names
-from rebuilder.model.codec import render
+from rebuilder.model.codec import later, render
 from rebuilder.model.digest import Digest
 from rebuilder.model.dossier import Dossier
 
 _KEYID = re.compile(r"[0-9a-f]{64}\Z")
 _PART = re.compile(r"[A-Za-z0-9+~._-]{1,200}\Z")
 """Characters that stand for themselves in file names and addresses alike (RFC 3986, and `+`)."""
+_DOMAIN = re.compile(r"[A-Za-z0-9+~._:/@-]{1,100}\Z")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
@@ -26,6 +27,29 @@ class Document:
     """Relative to the result directory, with `/`."""
     digest: Digest
     size_bytes: int
+
+
+OTHERS_LIMIT = 15
+"""Builders beside the first that one result can speak of."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Builder:
+    """One builder of a quorum."""
+
+    pem: str
+    """Its public key, PEM."""
+    fault_domain: str | None = None
+    """Which the operator assigned; None where the signer knows of none."""
+
+    def __post_init__(self) -> None:
+        if self.fault_domain is not None and not _DOMAIN.match(self.fault_domain):
+            raise ValueError("a fault domain is 1 to 100 characters of A-Z a-z 0-9 + ~ . _ : / @ -")
+
+    @property
+    def key(self) -> PublicKey:
+        """The public key."""
+        return parse_public_key(self.pem.encode("utf-8", "surrogateescape"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +66,12 @@ class Context:
     """Whether the policy takes `equivalent` for a pass (`Policy.accept_equivalent`)."""
     documents: tuple[Document, ...]
     """Evidence files to be published, sorted by path, each once."""
+    fault_domain: str | None = field(default=None, metadata=later())
+    """The first builder's; only where there are others."""
+    others: tuple[Builder, ...] = field(default=(), metadata=later())
+    """Builders of the dossier's `others`, in their order."""
+    control: str | None = field(default=None, metadata=later())
+    """Public key of the control run's builder, PEM; only where it is not the rebuild's."""
 
     def __post_init__(self) -> None:
         if not _KEYID.match(self.attester):
@@ -51,11 +81,35 @@ class Context:
         paths = [document.path for document in self.documents]
         if paths != sorted(set(paths)):
             raise ValueError("documents are sorted by path, each path once")
+        if len(self.others) > OTHERS_LIMIT:
+            raise ValueError(f"at most {OTHERS_LIMIT} other builders")
+        if self.fault_domain is not None and not self.others:
+            raise ValueError("a fault domain says nothing about a single builder")
 
     @property
     def builder_key(self) -> PublicKey:
         """The builder's public key."""
-        return parse_public_key(self.builder.encode("utf-8", "surrogateescape"))
+        return self.first.key
+
+    @property
+    def control_key(self) -> PublicKey:
+        """The public key of the control run's builder."""
+        return self.builder_key if self.control is None else Builder(pem=self.control).key
+
+    @property
+    def first(self) -> Builder:
+        """The rebuild's builder."""
+        return Builder(pem=self.builder, fault_domain=self.fault_domain)
+
+    @property
+    def builders(self) -> tuple[Builder, ...]:
+        """All builders of the quorum: of the rebuild, then of the others."""
+        return (self.first, *self.others)
+
+    def fault_domains(self, keyids: Collection[str]) -> int:
+        """Count fault domains that these builders are known to be in; builders of unknown ones count for no more."""
+        known = {each.fault_domain for each in self.builders if each.key.keyid in keyids} - {None}
+        return max(len(known), min(1, len(keyids)))
 
 
 def make_context(
@@ -66,7 +120,7 @@ def make_context(
     accepts_equivalent: bool,
     documents: Iterable[Document],
 ) -> Context:
-    """Put a context together, sorting the documents."""
+    """Put the context of a single builder together, sorting the documents."""
     return Context(
         attester=attester.keyid,
         builder=builder.pem,
@@ -74,6 +128,11 @@ def make_context(
         accepts_equivalent=accepts_equivalent,
         documents=tuple(sorted(documents)),
     )
+
+
+def with_others(context: Context, others: Sequence[Builder], *, fault_domain: str | None) -> Context:
+    """Add the other builders of a quorum, and the first one's fault domain; without others nothing changes."""
+    return replace(context, others=tuple(others), fault_domain=fault_domain if others else None)
 
 
 def plan_id(dossier: Dossier) -> Digest | None:
@@ -99,7 +158,8 @@ class Case:
 
 
 def open_case(dossier: Dossier, context: Context) -> Case:
-    """Compute what the documents of one rebuild have in common."""
+    """Compute what the documents of one rebuild have in common; each run of the quorum has a builder's key."""
+    verify_builders(dossier, context)
     return Case(
         dossier=dossier,
         context=context,
@@ -107,6 +167,14 @@ def open_case(dossier: Dossier, context: Context) -> Case:
         plan=plan_id(dossier),
         rebuild_id=rebuild_id(dossier, context),
     )
+
+
+def verify_builders(dossier: Dossier, context: Context) -> None:
+    """Raise HostileInput unless a context has a key for each of the dossier's other builders, and no more."""
+    if len(context.others) != len(dossier.others):
+        raise HostileInput(
+            f"the dossier has runs of {len(dossier.others)} other builders, the context keys of {len(context.others)}"
+        )
 
 
 def verify_path(path: str) -> None:

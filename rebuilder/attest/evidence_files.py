@@ -11,6 +11,7 @@ from rebuilder.errors import DigestMismatch, HostileInput
 from rebuilder.model.codec import render
 from rebuilder.model.digest import Digest
 from rebuilder.model.dossier import Dossier
+from rebuilder.model.rebuild import Rebuild
 from rebuilder.world.files import digest_of, storage_errors
 
 PLAN, LOCK = "plan.json", "lock.json"
@@ -27,6 +28,35 @@ _REPORTS = {
 _SIGNED_ROOTS = ("attestations/", "links/", "unreproduced/")
 
 
+def other_record(number: int) -> str:
+    """Where the record of another builder's run is; the first of the dossier's `others` is number 1."""
+    return f"others/{number}.dsse.json"
+
+
+def other_log(number: int) -> str:
+    """Where the log of another builder's run is, compressed."""
+    return f"logs/other-{number}.log.zst"
+
+
+def records_of(dossier: Dossier) -> dict[str, Rebuild]:
+    """Every builder's record that a dossier has, by path, with what it must say."""
+    runs = {BUILDER_RECORD: dossier.rebuild, CONTROL_RECORD: dossier.control}
+    runs |= {other_record(number): run for number, run in enumerate(dossier.others, start=1)}
+    return {path: run for path, run in runs.items() if run is not None}
+
+
+def logs_of(dossier: Dossier) -> dict[str, Rebuild]:
+    """Every log that may lie beside a dossier, by path, with the run that it is of."""
+    runs = {BUILD_LOG: dossier.rebuild, CONTROL_LOG: dossier.control}
+    runs |= {other_log(number): run for number, run in enumerate(dossier.others, start=1)}
+    return {path: run for path, run in runs.items() if run is not None}
+
+
+def attached_files(dossier: Dossier) -> tuple[str, ...]:
+    """Evidence files that a signer reads: plan, lock, and the builders' records."""
+    return (PLAN, LOCK, BUILDER_RECORD, CONTROL_RECORD, *(path for path in records_of(dossier) if "/" in path))
+
+
 def known_files(dossier: Dossier) -> dict[str, Digest | None]:
     """Every evidence file that a dossier allows, by path, with the digest of its bytes.
 
@@ -39,10 +69,8 @@ def known_files(dossier: Dossier) -> dict[str, Digest | None]:
     if dossier.lock is not None:
         known[LOCK] = Digest.of(render(dossier.lock))
     if dossier.rebuild is not None:
-        known |= {BUILDER_RECORD: None, BUILD_LOG: None}
         known |= {f"outputs/{output.filename}": output.digest for output in dossier.rebuild.outputs}
-    if dossier.control is not None:
-        known |= {CONTROL_RECORD: None, CONTROL_LOG: None}
+    known |= dict.fromkeys([*records_of(dossier), *logs_of(dossier)])
     for comparison in dossier.comparison.artifacts:
         name = comparison.filename
         for kind, digest in comparison.reports:
@@ -56,13 +84,8 @@ def known_files(dossier: Dossier) -> dict[str, Digest | None]:
 
 def required_files(dossier: Dossier) -> frozenset[str]:
     """Evidence files without which a result cannot be checked at all; the others may be withheld."""
-    pairs = (
-        (PLAN, dossier.plan),
-        (LOCK, dossier.lock),
-        (BUILDER_RECORD, dossier.rebuild),
-        (CONTROL_RECORD, dossier.control),
-    )
-    return frozenset(path for path, value in pairs if value is not None)
+    pairs = ((PLAN, dossier.plan), (LOCK, dossier.lock))
+    return frozenset({*records_of(dossier), *(path for path, value in pairs if value is not None)})
 
 
 def derived_files(dossier: Dossier) -> frozenset[str]:

@@ -10,7 +10,10 @@ from typing import Any
 
 from rebuilder.attest.context import Case
 from rebuilder.attest.describe import describe, digest_set, purl, resource, statement
+from rebuilder.attest.evidence_files import other_record
+from rebuilder.attest.quorum import is_agreed, proven_domains
 from rebuilder.attest.verdict import predicate_type
+from rebuilder.model.agreement import digest_in
 from rebuilder.model.comparison import ArtifactComparison
 from rebuilder.model.digest import Digest
 from rebuilder.model.dossier import Dossier
@@ -55,7 +58,7 @@ def provenance_statement(case: Case, comparison: ArtifactComparison) -> bytes | 
             "internalParameters": _internal(plan),
             "resolvedDependencies": _dependencies(plan, dossier.lock),
         },
-        "runDetails": _run(case, run),
+        "runDetails": _run(case, run, comparison.filename),
     }
     return statement([resource(comparison.rebuilt)], PROVENANCE, predicate)
 
@@ -83,10 +86,18 @@ def summary_statement(case: Case, comparison: ArtifactComparison, inputs: dict[s
             {"uri": kind, "digest": digest_set(Digest.of(payload))} for kind, payload in sorted(inputs.items())
         ],
         "verificationResult": "PASSED" if passed else "FAILED",
-        "verifiedLevels": [f"REBUILDER_{comparison.verdict.upper()}"] if passed else ["FAILED"],
+        "verifiedLevels": _levels(case, comparison) if passed else ["FAILED"],
         "slsaVersion": SLSA_VERSION,
     }
     return statement([resource(comparison.reference)], SUMMARY, predicate)
+
+
+def _levels(case: Case, comparison: ArtifactComparison) -> list[str]:
+    levels = [f"REBUILDER_{comparison.verdict.upper()}"]
+    if is_agreed(case.dossier, comparison.filename):
+        domains = proven_domains(case.dossier, case.context, comparison.filename)
+        levels += [f"REBUILDER_BUILDERS_{len(case.dossier.runs)}", f"REBUILDER_FAULT_DOMAINS_{domains}"]
+    return levels
 
 
 def _internal(plan: Plan) -> dict[str, Any]:
@@ -122,12 +133,13 @@ def _dependencies(plan: Plan, lock: ImageLock | None) -> list[dict[str, Any]]:
     return inputs
 
 
-def _run(case: Case, run: Rebuild) -> dict[str, Any]:
+def _run(case: Case, run: Rebuild, filename: str) -> dict[str, Any]:
     byproducts = [
         {"name": "build.log", "digest": digest_set(run.log)},
         {"name": "dossier.json", "digest": digest_set(case.dossier_digest)},
     ]
     byproducts += [resource(output) for output in run.outputs if output.filename.endswith(".buildinfo")]
+    byproducts += _records_of_others(case, filename)
     return {
         "builder": {
             "id": f"urn:rebuilder:builder:{run.builder}",
@@ -140,6 +152,19 @@ def _run(case: Case, run: Rebuild) -> dict[str, Any]:
         },
         "byproducts": byproducts,
     }
+
+
+def _records_of_others(case: Case, filename: str) -> list[dict[str, Any]]:
+    """Other builders' signed records of this plan, and what each gave for this file: not ours, so beside the build."""
+    digests = {document.path: document.digest for document in case.context.documents}
+    found = []
+    for number, run in enumerate(case.dossier.others, start=1):
+        made, path = digest_in(run, filename), other_record(number)
+        annotations = {"kind": "rebuild", "builder": f"urn:rebuilder:builder:{run.builder}"}
+        annotations |= {"rebuilt": str(made)} if made is not None else {}
+        if path in digests:  # a record that is not there is refused by whoever verifies; nothing is said of it
+            found.append({"name": path, "digest": digest_set(digests[path]), "annotations": annotations})
+    return found
 
 
 def summary_inputs(comparison: ArtifactComparison, verdict: bytes, provenance: bytes | None) -> dict[str, bytes]:

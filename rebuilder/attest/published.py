@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from rebuilder.attest import envelope
-from rebuilder.attest.context import Context, Document
+from rebuilder.attest.context import Builder, Context, Document
 from rebuilder.attest.derive import Form, Place, verdict_path
 from rebuilder.attest.keys import PublicKey
 from rebuilder.attest.link import verify_metablock
@@ -36,16 +37,7 @@ def load_context(result: Path, dossier: Dossier, keys: Sequence[PublicKey]) -> C
             if documents.setdefault(document.path, document) != document:
                 raise HostileInput(f"{document.path}: two statements give it different digests")
     every = tuple(documents[path] for path in sorted(documents))
-    whole = {
-        Context(
-            attester=context.attester,
-            builder=context.builder,
-            ordinal=context.ordinal,
-            accepts_equivalent=context.accepts_equivalent,
-            documents=every,
-        )
-        for context in contexts
-    }
+    whole = {replace(context, documents=every) for context in contexts}
     if len(whole) != 1:
         raise HostileInput("the verdict statements are not of one rebuild")
     return whole.pop()
@@ -102,6 +94,10 @@ def _predicate(payload: bytes) -> Mapping[str, Any]:
 
 def _context(predicate: Mapping[str, Any], path: str) -> Context:
     try:
+        builders = [
+            Builder(pem=str(entry["builderKey"]), fault_domain=entry["faultDomain"])
+            for entry in predicate["quorum"].get("builders", ())
+        ]
         documents = (
             Document(
                 path=str(entry["path"]),
@@ -116,6 +112,9 @@ def _context(predicate: Mapping[str, Any], path: str) -> Context:
             ordinal=int(predicate["rebuild"]["ordinal"]),
             accepts_equivalent=bool(predicate["authentication"]["acceptsEquivalent"]),
             documents=tuple(sorted(documents)),
+            fault_domain=builders[0].fault_domain if builders else None,
+            others=tuple(builders[1:]),
+            control=predicate["control"].get("builderKey"),
         )
-    except (LookupError, TypeError, ValueError, ArithmeticError) as error:
+    except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
         raise HostileInput(f"{path}: not a verdict predicate of a version that this program knows") from error

@@ -2,7 +2,7 @@
 
 context.json        the Context: attester, builder, ordinal, digests of the evidence files
 dossier.json        canonical; all documents are derived from it
-plan.json lock.json builder.dsse.json control.dsse.json     as they will be published, where there are any
+plan.json lock.json builder.dsse.json control.dsse.json others/<n>.dsse.json     as they will be published, if any
 unsigned/<path>     payloads, byte for byte as they shall be signed
 signed/<path>       written by the signer: the envelopes and links, at their place in the result directory
 """
@@ -10,12 +10,21 @@ signed/<path>       written by the signer: the envelopes and links, at their pla
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from rebuilder.attest.context import Context
 from rebuilder.attest.derive import derive
-from rebuilder.attest.evidence_files import BUILDER_RECORD, CONTROL_RECORD, DOSSIER, LOCK, PLAN
+from rebuilder.attest.evidence_files import (
+    BUILDER_RECORD,
+    CONTROL_RECORD,
+    DOSSIER,
+    LOCK,
+    PLAN,
+    attached_files,
+    other_record,
+)
 from rebuilder.attest.inventory import list_files
 from rebuilder.errors import HostileInput
 from rebuilder.model.codec import DOCUMENT_LIMIT_BYTES, parse, render
@@ -32,20 +41,26 @@ class Request:
     context: Context
     dossier: Dossier
     attached: dict[str, bytes]
-    """`plan.json`, `lock.json` and the builder's records, those that are there."""
+    """`plan.json`, `lock.json` and the builders' records, those that are there."""
     unsigned: dict[str, bytes]
 
 
 def write_records(
-    result: Path, dossier: Dossier, *, builder_record: bytes | None, control_record: bytes | None
+    result: Path,
+    dossier: Dossier,
+    *,
+    builder_record: bytes | None,
+    control_record: bytes | None,
+    other_records: Sequence[bytes] = (),
 ) -> None:
-    """Write a dossier, its plan and lock, and the builder's signed records into a staged result directory."""
+    """Write a dossier, its plan and lock, and the builders' signed records into a staged result directory."""
     files = {
         DOSSIER: render(dossier),
         PLAN: render(dossier.plan) if dossier.plan is not None else None,
         LOCK: render(dossier.lock) if dossier.lock is not None else None,
         BUILDER_RECORD: builder_record,
         CONTROL_RECORD: control_record,
+        **{other_record(number): record for number, record in enumerate(other_records, start=1)},
     }
     for name, data in files.items():
         if data is not None:
@@ -54,7 +69,7 @@ def write_records(
 
 def write_request(directory: Path, result: Path, dossier: Dossier, context: Context) -> None:
     """Ask for signatures on a staged result directory (see `write_records` and `evidence_files.list_documents`)."""
-    for name in (PLAN, LOCK, BUILDER_RECORD, CONTROL_RECORD):
+    for name in attached_files(dossier):
         if (result / name).is_file():
             write_document(directory / name, read(result / name, limit_bytes=DOCUMENT_LIMIT_BYTES))
     for document in derive(dossier, context):
@@ -81,11 +96,12 @@ def load_request(directory: Path) -> Request:
             f"{DOSSIER} is missing from the signing request",
             hint="the request is incomplete: copy its directory again, whole",
         )
-    names = [name for name in (PLAN, LOCK, BUILDER_RECORD, CONTROL_RECORD) if (directory / name).exists()]
+    dossier = parse_dossier(read(directory / DOSSIER, limit_bytes=DOCUMENT_LIMIT_BYTES))
+    names = [name for name in attached_files(dossier) if (directory / name).exists()]
     paths = list_files(directory / UNSIGNED)
     return Request(
         context=context,
-        dossier=parse_dossier(read(directory / DOSSIER, limit_bytes=DOCUMENT_LIMIT_BYTES)),
+        dossier=dossier,
         attached={name: read(directory / name, limit_bytes=DOCUMENT_LIMIT_BYTES) for name in names},
         unsigned={path: read(directory / UNSIGNED / path, limit_bytes=DOCUMENT_LIMIT_BYTES) for path in paths},
     )

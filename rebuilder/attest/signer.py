@@ -6,7 +6,8 @@ nothing in the request.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from rebuilder.attest import envelope
@@ -19,17 +20,42 @@ from rebuilder.attest.request import SIGNED, Request, load_request, write_docume
 from rebuilder.attest.signing import Signer
 from rebuilder.attest.verify_request import VERDICT_NAME, verify_rebuild_documents, verify_schema
 from rebuilder.errors import SignatureRefused
+from rebuilder.model.verdict import Verdict
 
 
-def sign_request(directory: Path, *, signer: Signer, builders: Sequence[PublicKey], journal: Path) -> tuple[str, ...]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quorum:
+    """What the signer asks of agreement, out of its own state: never out of a request."""
+
+    builders: int = 1
+    """How many must give the same; more than one must be in as many fault domains."""
+    fault_domains: Mapping[str, str] = field(default_factory=dict)
+    """The operator's own table: fault domain by builder key id."""
+
+    def __post_init__(self) -> None:
+        if self.builders < 1:
+            raise ValueError("a quorum is of one builder at least")
+
+
+def sign_request(
+    directory: Path,
+    *,
+    signer: Signer,
+    builders: Sequence[PublicKey],
+    journal: Path,
+    quorum: Quorum = Quorum(),
+) -> tuple[str, ...]:
     """Check a signing request, sign it, and write the signed documents under `signed/`; return their paths.
 
-    1. The request is for this attestation key, and the builder is one of the enrolled ones (`builders`).
+    1. The request is for this attestation key, each builder is one of the enrolled ones (`builders`), and is in the
+       fault domain that the signer's own table names. An answer has as many builders, in as many fault domains, as
+       the `quorum` asks for; `undecided` needs none.
     2. Records, plan, evidence files, verdicts and payloads hold (`verify_rebuild_documents`), and the schema does.
     3. Payloads are journalled, then signed; the same request again gives the same documents, another one is refused.
     """
     request = load_request(directory)
     _verify_parties(request, signer.public_key, builders)
+    _verify_quorum(request, quorum)
     verify_rebuild_documents(request.dossier, request.context, request.attached, request.unsigned)
     for path, payload in request.unsigned.items():
         if path.endswith(VERDICT_NAME):
@@ -55,9 +81,30 @@ def _verify_parties(request: Request, key: PublicKey, builders: Sequence[PublicK
         raise SignatureRefused(
             f"the request names attestation key {request.context.attester[:16]}, this signer has {key.keyid[:16]}"
         )
-    builder = request.context.builder_key
-    if builder.keyid not in {known.keyid for known in builders}:
+    known, context = {key.keyid for key in builders}, request.context
+    for builder in (*(each.key for each in context.builders), context.control_key):
+        if builder.keyid not in known:
+            raise SignatureRefused(
+                f"builder {builder.keyid[:16]} is not enrolled with this signer",
+                hint="enrol its public key, if you trust it",
+            )
+
+
+def _verify_quorum(request: Request, quorum: Quorum) -> None:
+    dossier, context = request.dossier, request.context
+    for builder in context.builders if context.others else ():
+        keyid, found = builder.key.keyid, builder.fault_domain
+        if found != (expected := quorum.fault_domains.get(keyid)):
+            raise SignatureRefused(
+                f"builder {keyid[:16]}: expected fault domain {expected}, as the operator assigned it, found {found}"
+            )
+    if all(artifact.verdict is Verdict.UNDECIDED for artifact in dossier.comparison.artifacts):
+        return
+    keyids = {builder.key.keyid for builder in context.builders}
+    domains = context.fault_domains(keyids)
+    if len(keyids) < quorum.builders or domains < quorum.builders:
         raise SignatureRefused(
-            f"builder {builder.keyid[:16]} is not enrolled with this signer",
-            hint="enrol its public key, if you trust it",
+            f"expected an answer of {quorum.builders} builders in as many fault domains, "
+            f"found {len(keyids)} in {domains}",
+            hint="rebuild it with more builders, or publish it as undecided",
         )

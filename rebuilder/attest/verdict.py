@@ -11,6 +11,7 @@ from typing import Any
 
 from rebuilder.attest.context import Case, Context, about
 from rebuilder.attest.describe import describe, digest_set, resource, statement
+from rebuilder.attest.quorum import independence_notes, quorum_claim
 from rebuilder.model.cause import in_reporting_order
 from rebuilder.model.codec import render
 from rebuilder.model.comparison import ArtifactComparison
@@ -18,8 +19,6 @@ from rebuilder.model.digest import Digest
 from rebuilder.model.dossier import Dossier
 from rebuilder.model.plan import Fidelity
 from rebuilder.model.verdict import Verdict
-
-QUORUM_NOTE = "one builder's word"
 
 
 def predicate_type(verdict: Verdict) -> str:
@@ -39,7 +38,7 @@ def verdict_statement(case: Case, comparison: ArtifactComparison) -> bytes:
         "subjectIs": kind,
         "rebuildId": case.rebuild_id,
         "attester": context.attester,
-        "quorum": {"rebuilds": 1 if dossier.rebuild else 0, "note": QUORUM_NOTE},
+        "quorum": quorum_claim(dossier, context, comparison),
         "release": _release(dossier),
         "artifact": _artifact(dossier, comparison),
         "reference": describe(comparison.reference),
@@ -50,20 +49,20 @@ def verdict_statement(case: Case, comparison: ArtifactComparison) -> bytes:
         "plan": _digest_or_none(case.plan),
         "rebuild": _rebuild(dossier, context),
         "comparison": _comparison(dossier, comparison),
-        "control": _control(dossier, comparison),
+        "control": _control(dossier, context, comparison),
         "variations": [describe(variation) for variation in dossier.variations],
         "documents": _documents(context, comparison),
         "dossier": digest_set(case.dossier_digest),
         "tools": [{"name": name, "version": version} for name, version in dossier.tools],
         "concludedOn": describe(dossier.concluded_at),
-        "notChecked": not_checked(dossier, comparison),
+        "notChecked": not_checked(dossier, context, comparison),
     }
     return statement(subject, predicate_type(comparison.verdict), predicate)
 
 
-def not_checked(dossier: Dossier, comparison: ArtifactComparison) -> list[str]:
+def not_checked(dossier: Dossier, context: Context, comparison: ArtifactComparison) -> list[str]:
     """List what a reader might assume was checked and was not, each once, in order."""
-    notes = ["whether an independent builder obtains the same bytes"]
+    notes = independence_notes(dossier, context, comparison.filename)
     if dossier.plan is not None and dossier.plan.environment.fidelity is Fidelity.INFERRED:
         notes.append("whether the published artifact was built in this environment: it is inferred")
     if dossier.lock is not None and dossier.lock.pulled is not None:
@@ -201,9 +200,11 @@ def _inferred(comparison: ArtifactComparison) -> dict[str, Any]:
     }
 
 
-def _control(dossier: Dossier, comparison: ArtifactComparison) -> dict[str, Any]:
-    run = dossier.control
+def _control(dossier: Dossier, context: Context, comparison: ArtifactComparison) -> dict[str, Any]:
+    run, key = dossier.control, context.control
+    by = {} if key is None else {"builder": context.control_key.keyid, "builderKey": key}
     return {
+        **by,
         "answer": str(comparison.control),
         "rebuilt": _digest_or_none(comparison.control_digest),
         "ordinal": run.ordinal if run else None,

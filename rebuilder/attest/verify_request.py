@@ -12,9 +12,17 @@ import jsonschema
 
 from rebuilder.attest.builder import verify_rebuild
 from rebuilder.attest.consistency import verify_dossier
-from rebuilder.attest.context import Context, Document
+from rebuilder.attest.context import Context, Document, verify_builders
 from rebuilder.attest.derive import derive
-from rebuilder.attest.evidence_files import BUILDER_RECORD, CONTROL_RECORD, LOCK, PLAN, verify_documents
+from rebuilder.attest.evidence_files import (
+    BUILDER_RECORD,
+    CONTROL_RECORD,
+    LOCK,
+    PLAN,
+    other_record,
+    records_of,
+    verify_documents,
+)
 from rebuilder.errors import HostileInput
 from rebuilder.model.codec import parse_json, render
 from rebuilder.model.digest import Digest
@@ -30,7 +38,8 @@ def verify_rebuild_documents(
     """Raise unless documents, dossier and context agree with each other, down to the byte.
 
     1. plan.json and lock.json are the dossier's plan and lock.
-    2. The builder's records are signed by the context's builder key and say what the dossier says.
+    2. Each builder's record is signed by that builder's key in the context, no key is there twice, and says what the
+       dossier says.
     3. The evidence files are those of the dossier, the attached ones with the listed digests.
     4. The dossier's verdicts follow from its facts.
     5. The payloads to sign are exactly the ones derived from dossier and context.
@@ -57,13 +66,21 @@ def verify_schema(payload: bytes, name: str, schema: str = VERDICT_SCHEMA) -> No
 
 
 def _records(dossier: Dossier, context: Context, attached: Mapping[str, bytes]) -> None:
-    for name, run in ((BUILDER_RECORD, dossier.rebuild), (CONTROL_RECORD, dossier.control)):
-        record = attached.get(name)
+    verify_builders(dossier, context)
+    keys = {BUILDER_RECORD: context.builder_key, CONTROL_RECORD: context.control_key}
+    keys |= {other_record(number): builder.key for number, builder in enumerate(context.others, start=1)}
+    if len({key.pem for name, key in keys.items() if name != CONTROL_RECORD}) != 1 + len(context.others):
+        raise HostileInput("two builders of the quorum have one key", hint="do not trust whoever put it together")
+    runs = records_of(dossier)
+    for name, key in keys.items():
+        run, record = runs.get(name), attached.get(name)
         if run is None or record is None:
             _same(record, None if run is None else b"", name)
             continue
-        if verify_rebuild(record, (context.builder_key,)) != run:
+        if verify_rebuild(record, (key,)) != run:
             raise HostileInput(f"{name}: the builder signed another record than the dossier has")
+    if context.control is not None and (dossier.control is None or context.control == context.builder):
+        raise HostileInput("a builder of the control run is named, and it is the rebuild's, or there was none")
     if dossier.rebuild is not None and dossier.rebuild.ordinal != context.ordinal:
         raise HostileInput(
             f"ordinal {context.ordinal} is asked for, the builder's record says {dossier.rebuild.ordinal}"
