@@ -110,7 +110,7 @@ def _rebuild_parts(request: Request, release: Release, trust: Trust, origin: Ori
             attempt = _attempt(request, Attempt(part=part, trust=trust, name=request.question.name), origin, world)
             failure = failure or attempt.error
             world.progress.phase(attempt.name, "attest", "signing and publishing")
-            dossier = conclude(attempt, world)
+            dossier = conclude(attempt, world.now())
             documents.append(attest(dossier, attempt.records, world))
             dossiers.append(dossier)
     except Interrupted:

@@ -10,11 +10,43 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rebuilder.attest.context import Context
+from rebuilder.model.cause import Cause
 from rebuilder.model.digest import Digest
 from rebuilder.model.dossier import Dossier
 from rebuilder.model.plan import ImageLock, Plan
 from rebuilder.model.rebuild import Rebuild
 from rebuilder.model.release import Release
+from rebuilder.model.trust import Trust
+from rebuilder.origins.origin import Planned
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stopped:
+    """Why the work on a part ends before its time; it becomes the reason of an `undecided` dossier."""
+
+    cause: Cause
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedPart:
+    """One part of a release, and how it will be rebuilt; every file of the plan is a blob by then."""
+
+    part: Release
+    planned: Planned | None = None
+    rootfs: Digest | None = None
+    """Blob of the base image's one layer (tar)."""
+    stopped: Stopped | None = None
+    """Why nothing is rebuilt; None also where the policy refused (the trust says why)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanReport:
+    """From the planner, whose task is the job's target."""
+
+    release: Release
+    trust: Trust
+    parts: tuple[PlannedPart, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

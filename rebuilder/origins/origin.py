@@ -74,6 +74,12 @@ class Origin(Protocol):
         The lock may be a stranger's: raise UntrustedError for one that names what nobody trusted vouches for.
         """
 
+    def rootfs(self, lock: ImageLock) -> Digest:
+        """Make a lock's root file system, or find it; return its blob, which `load` makes the image from elsewhere."""
+
+    def load(self, lock: ImageLock, rootfs: Path, engine: Engine, *, expected: Digest) -> None:
+        """Have a lock's image in the engine, from its root file system; raise DigestMismatch for another one."""
+
     def prewarmed(self, lock: ImageLock, now: datetime) -> tuple[Package, ...]:
         """What most builds install on a lock's image, exactly as they would now: worth preparing ahead of time."""
 

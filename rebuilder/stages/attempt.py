@@ -24,10 +24,12 @@ class Run:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Records:
-    """What the builder signed of its runs; None where nothing ran."""
+    """What the builders signed of their runs; None where nothing ran."""
 
     rebuild: bytes | None = None
     control: bytes | None = None
+    others: tuple[bytes, ...] = ()
+    """Of the dossier's `others`, in their order."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +43,8 @@ class Attempt:
     planned: Planned | None = None
     run: Run | None = None
     control: Run | None = None
+    others: tuple[Run, ...] = ()
+    """Of the same plan, by other builders of a quorum."""
     comparison: Comparison | None = None
     variations: tuple[Variation, ...] = ()
     error: RebuilderError | None = None
@@ -48,7 +52,9 @@ class Attempt:
 
     @property
     def records(self) -> Records:
-        """The builder's signed records of the runs."""
+        """The builders' signed records of the runs."""
         return Records(
-            rebuild=self.run.record if self.run else None, control=self.control.record if self.control else None
+            rebuild=self.run.record if self.run else None,
+            control=self.control.record if self.control else None,
+            others=tuple(run.record for run in self.others),
         )

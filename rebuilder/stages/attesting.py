@@ -10,7 +10,7 @@ import zstandard
 
 from rebuilder.attest import evidence_files
 from rebuilder.attest.context import make_context, rebuild_id
-from rebuilder.attest.evidence_files import BUILD_LOG, CONTROL_LOG, list_documents
+from rebuilder.attest.evidence_files import list_documents, logs_of
 from rebuilder.attest.inventory import list_files
 from rebuilder.attest.keys import Role
 from rebuilder.attest.keystore import ensure_key, passphrase_from_file
@@ -68,10 +68,15 @@ def attest(dossier: Dossier, records: Records, world: World) -> Path:
 
 def stage(dossier: Dossier, records: Records, staged: Path, *, blobs: BlobStore, withhold: bool) -> None:
     """Put everything that is published about a dossier, but for what the signer signs, into a directory."""
-    write_records(staged, dossier, builder_record=records.rebuild, control_record=records.control)
-    for path, run in ((BUILD_LOG, dossier.rebuild), (CONTROL_LOG, dossier.control)):
-        if run is not None:
-            _put(staged / path, zstandard.compress(blobs.get(run.log, limit_bytes=LOG_LIMIT_BYTES), 10))
+    write_records(
+        staged,
+        dossier,
+        builder_record=records.rebuild,
+        control_record=records.control,
+        other_records=records.others,
+    )
+    for path, run in logs_of(dossier).items():
+        _put(staged / path, zstandard.compress(blobs.get(run.log, limit_bytes=LOG_LIMIT_BYTES), 10))
     for path, digest in _evidence_blobs(dossier, withhold=withhold).items():
         if blobs.has(digest):
             _put(staged / path, blobs.get(digest, limit_bytes=4 * 1024**3))

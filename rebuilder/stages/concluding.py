@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import platform
 from dataclasses import replace
+from datetime import datetime
 from importlib.metadata import version
 
 from rebuilder import __version__
 from rebuilder.compare.judge import judge_undecided
+from rebuilder.compare.quorum import reason_of
 from rebuilder.model.cause import Cause
 from rebuilder.model.dossier import Dossier
 from rebuilder.model.release import Release
 from rebuilder.model.trust import Trust
 from rebuilder.stages.attempt import Attempt
-from rebuilder.stages.world import World
 
 
-def conclude(attempt: Attempt, world: World) -> Dossier:
+def conclude(attempt: Attempt, at: datetime) -> Dossier:
     """Put everything that was found into one value; artifacts without an answer are `undecided` with the cause."""
     comparison = attempt.comparison or judge_undecided(attempt.part, _cause(attempt))
     planned = attempt.planned
@@ -32,7 +33,8 @@ def conclude(attempt: Attempt, world: World) -> Dossier:
         variations=attempt.variations,
         tools=_tools(attempt),
         reason=_reason(attempt),
-        concluded_at=world.now(),
+        concluded_at=at,
+        others=tuple(run.rebuild for run in attempt.others),
     )
 
 
@@ -58,7 +60,12 @@ def _reason(attempt: Attempt) -> str:
         return attempt.trust.reason
     if attempt.error is not None:
         return str(attempt.error)
-    return attempt.run.rebuild.reason if attempt.run else ""
+    if attempt.run is None:
+        return ""
+    if attempt.comparison is not None and attempt.others:
+        runs = (attempt.run.rebuild, *(run.rebuild for run in attempt.others))
+        return attempt.run.rebuild.reason or reason_of(attempt.comparison, runs)
+    return attempt.run.rebuild.reason
 
 
 def _tools(attempt: Attempt) -> tuple[tuple[str, str], ...]:

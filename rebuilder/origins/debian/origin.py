@@ -20,7 +20,7 @@ from rebuilder.model.release import Release
 from rebuilder.model.trust import Trust
 from rebuilder.origins.debian import buildinfo, plan, target
 from rebuilder.origins.debian.archive import DebianArchive
-from rebuilder.origins.debian.base_images import BaseImages
+from rebuilder.origins.debian.base_images import BaseImages, load
 from rebuilder.origins.debian.changelog import Reference, find_entry
 from rebuilder.origins.debian.image import prewarmed_on, suite_to_build_in
 from rebuilder.origins.debian.local import read_local, suite_of, with_local
@@ -106,6 +106,14 @@ class DebianOrigin:
         """See Origin.image."""
         self.vouch(lock, now)
         return self.images.ensure(lock, engine)
+
+    def rootfs(self, lock: ImageLock) -> Digest:
+        """See Origin.rootfs."""
+        return self.images.rootfs(lock)
+
+    def load(self, lock: ImageLock, rootfs: Path, engine: Engine, *, expected: Digest) -> None:
+        """See Origin.load."""
+        load(engine, lock, rootfs, expected=expected)
 
     def vouch(self, lock: ImageLock, now: datetime) -> None:
         """Raise UntrustedError for a lock from elsewhere that names packages which no signed index does."""

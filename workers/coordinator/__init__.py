@@ -1,0 +1,1 @@
+"""What only the coordinator does: it alone writes what is owed."""
