@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from rebuilder.errors import HostileInput, LeaseLost, SignatureRefused
-from rebuilder.model import codec
+from rebuilder.errors import HostileInput, LeaseLost
 from rebuilder.model.cause import Cause
 from rebuilder.model.digest import Digest
 from rebuilder.model.job import Job, JobKind, JobState, Lease, Worker
@@ -20,10 +19,8 @@ from rebuilder.store.blobs import BlobStore
 from rebuilder.store.conclusions import Event, EventKind
 from rebuilder.store.jobs import Jobs, Offer, Then
 from rebuilder.store.ledger import Ledger
-from workers.documents import RebuildTask
-from workers.lease.protocol import Claim, Held
-
-MESSAGE_LIMIT = 1000
+from workers.lease.messages import MESSAGE_LIMIT
+from workers.lease.protocol import Claim, Forbidden, Held
 
 
 class Follow(Protocol):
@@ -60,7 +57,7 @@ class Desk:
         if kind not in worker.roles:
             detail = f"expected a claim in the roles {', '.join(worker.roles) or '(none)'}, found one for {kind}"
             self.note(EventKind.WORKER_REFUSED, _name(worker), detail)
-            raise SignatureRefused(
+            raise Forbidden(
                 f"worker {_name(worker)}: {detail}", hint="roles come with the enrolment token: enrol with another one"
             )
         lease = self.jobs.claim(Offer(worker=worker, kind=kind, job=job), self.now(), lease=self.lease)
@@ -108,19 +105,11 @@ class Desk:
             kind=lease.job.new.kind,
             target=lease.job.new.target,
             input=lease.job.new.input,
-            ordinal=self._ordinal(lease),
+            ordinal=lease.ordinal,
             attempt=lease.job.attempts,
             expires_at=lease.expires_at,
             lease_s=self.lease.total_seconds(),
         )
-
-    def _ordinal(self, lease: Lease) -> int | None:
-        """Reserve a run's number: a claim that comes to nothing leaves a gap, never a number that is used twice."""
-        new = lease.job.new
-        if lease.ordinal is not None or new.kind is not JobKind.REBUILD or new.input is None:
-            return lease.ordinal
-        task = codec.parse(self.blobs.get(new.input), RebuildTask)
-        return self.ledger.next_ordinal(Digest.of(codec.render(task.plan)), lease.worker, self.now())
 
     def _is_repeated(self, worker: Worker, held: Held, cause: Cause, message: str) -> bool:
         job = self.jobs.job(held.job)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from rebuilder.errors import SignatureRefused
 from rebuilder.model.cause import Cause
 from rebuilder.model.digest import Digest
 from rebuilder.model.job import JobKind
@@ -13,6 +14,10 @@ from rebuilder.store.blobs import BlobStore
 
 WorkerBlobs = BlobStore
 """Where a worker gets its inputs and puts its outputs: create-only, verified by digest."""
+
+
+class Forbidden(SignatureRefused):
+    """Not a worker, not any more, or not in that role: to sign once more would not help."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,8 +58,8 @@ class Claim:
 class Leases(Protocol):
     """The coordinator as one worker sees it: who the worker is was settled when this was made.
 
-    All methods raise LeaseLost when the job is not this claim's any more, SignatureRefused when the worker is not
-    (any more) accepted or not in that role, and NetworkFailure when there was no answer.
+    All methods raise LeaseLost when the job is not this claim's any more, Forbidden when the worker is not (any more)
+    accepted or not in that role, and NetworkFailure when there was no answer.
     """
 
     def claim(self, kind: JobKind, job: int | None = None) -> Claim | None:

@@ -1,0 +1,94 @@
+"""The lease API on loopback, served by uvicorn in a thread; and a client that signs what tests want to spoil."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+import requests
+
+from rebuilder.attest.signing import KeySigner
+from rebuilder.model.digest import Digest
+from rebuilder.model.job import JobKind
+from rebuilder.store.blobs import LocalBlobs
+from tests.workers.lease.conftest import Office, new_signer, worker
+from tests.workers.lease.members import MemoryMembers
+from workers.lease import signature
+from workers.lease.bodies import Limits
+from workers.lease.client import HttpLeases, RemoteBlobs
+from workers.lease.http import Patience, Wire
+from workers.lease.server import LeaseApi, make_server
+from workers.lease.signature import Message
+
+LIMITS = Limits(
+    document_bytes=20_000, document_s=1, blob_bytes=3_000_000, blob_grace_s=1, slowest_bytes_s=10_000_000, uploads=2
+)
+QUICK = Patience(connect_s=5, read_s=5, attempts=2, pause_s=0.05)
+
+
+@dataclass
+class Served:
+    """A coordinator that answers, its parts at hand."""
+
+    office: Office
+    members: MemoryMembers
+    root: Path
+    base: str = ""
+    coordinator: KeySigner = field(default_factory=new_signer)
+
+    def enrolled(self, *roles: JobKind, domain: str = "rack-1") -> KeySigner:
+        """Enrol a worker without asking; return its key."""
+        signer = new_signer()
+        self.members.workers[signer.public_key.keyid] = worker(signer, *roles, domain=domain)
+        return signer
+
+    def wire(self, signer: KeySigner, patience: Patience = QUICK) -> Wire:
+        """Connect to it with a worker's key."""
+        return Wire(self.base, signer, patience=patience, clock=self.office.clock)
+
+    def leases(self, signer: KeySigner) -> HttpLeases:
+        """Ask for work with a worker's key."""
+        return HttpLeases(self.wire(signer))
+
+    def blobs(self, signer: KeySigner, name: str = "cache") -> RemoteBlobs:
+        """Get and put blobs with a worker's key."""
+        return RemoteBlobs(self.wire(signer), LocalBlobs(self.root / name))
+
+    def signed(
+        self, signer: KeySigner, method: str, path: str, body: bytes = b"", created: datetime | None = None
+    ) -> dict[str, str]:
+        """Sign a request; return the fields."""
+        name, _, query = path.partition("?")
+        message = Message(method=method, path=name, query=query, body=Digest.of(body))
+        return signature.sign(message, signer, created=created or self.office.clock(), nonce=secrets.token_hex(16))
+
+    def send(self, method: str, path: str, body: bytes, headers: dict[str, str]) -> requests.Response:
+        """Send a request as it is."""
+        with requests.Session() as session:
+            session.trust_env = False
+            return session.request(method, self.base + path, data=body, headers=headers, timeout=10)
+
+
+@contextmanager
+def serving(office: Office, root: Path, *, port: int = 0) -> Iterator[Served]:
+    """Serve the lease API as long as the context lasts."""
+    served = Served(office=office, members=MemoryMembers(), root=root)
+    api = LeaseApi(office.desk, served.members, served.coordinator.public_key, spool=root / "spool", limits=LIMITS)
+    server = make_server(api.app(), "127.0.0.1", port)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        deadline = time.monotonic() + 20
+        while not server.started and time.monotonic() < deadline:
+            time.sleep(0.01)
+        served.base = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+        yield served
+    finally:
+        server.should_exit = True
+        thread.join(20)

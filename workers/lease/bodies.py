@@ -1,0 +1,102 @@
+"""Reading what a client sends, within bounds of size and time: a body is read whole, or the request ends."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+
+from rebuilder.errors import DigestMismatch
+from rebuilder.model.digest import Digest
+from rebuilder.world.files import storage_errors
+
+_BLOCK = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What one request may cost."""
+
+    document_bytes: int = 256 * 1024
+    document_s: float = 20
+    blob_bytes: int = 8 * 1024**3
+    """Of one blob: logs, outputs, root file systems."""
+    blob_grace_s: float = 30
+    slowest_bytes_s: int = 64 * 1024
+    """A blob has its grace and the time that its size needs at this pace."""
+    uploads: int = 16
+    """Blobs that are received at a time; more wait."""
+
+
+async def read_document(request: Request, limits: Limits) -> bytes:
+    """Read a small body; 413 when it is longer than allowed, 408 when it takes too long."""
+    _verify_length(request, limits.document_bytes, is_required=False)
+    data = bytearray()
+    async with _within(limits.document_s):
+        async for block in request.stream():
+            data += block
+            if len(data) > limits.document_bytes:
+                raise HTTPException(413, f"a body of more than {limits.document_bytes} bytes")
+    return bytes(data)
+
+
+@asynccontextmanager
+async def received_blob(request: Request, expected: Digest, spool: Path, limits: Limits) -> AsyncIterator[Path]:
+    """Receive a body into a file in `spool`, which is removed afterwards; its digest is verified while it comes."""
+    length = _verify_length(request, limits.blob_bytes, is_required=True)
+    with storage_errors(spool):
+        spool.mkdir(parents=True, exist_ok=True)
+        directory = tempfile.TemporaryDirectory(prefix="blob-", dir=spool)
+    with directory:
+        path = Path(directory.name, expected.hex)
+        async with _within(limits.blob_grace_s + length / limits.slowest_bytes_s):
+            found = await _spool(request, path, length)
+        if found != expected:
+            raise DigestMismatch(f"blob: expected {expected}, found {found}", hint="send the bytes that the name says")
+        yield path
+
+
+async def _spool(request: Request, path: Path, length: int) -> Digest:
+    hasher, taken, pending = hashlib.sha256(), 0, bytearray()
+    with storage_errors(path), path.open("wb") as stream:
+        async for block in request.stream():
+            taken += len(block)
+            if taken > length:
+                raise HTTPException(413, f"a body of more than the {length} bytes announced")
+            hasher.update(block)
+            pending += block
+            if len(pending) >= _BLOCK:
+                await run_in_threadpool(stream.write, bytes(pending))
+                pending.clear()
+        stream.write(pending)
+    return Digest(hasher.hexdigest())
+
+
+def _verify_length(request: Request, limit: int, *, is_required: bool) -> int:
+    text = request.headers.get("content-length")
+    if text is None and not is_required:
+        return 0
+    if text is None or not text.isascii() or not text.isdigit():
+        raise HTTPException(411, "the length of the body is to be announced")
+    if len(text) > 15 or int(text) > limit:
+        raise HTTPException(413, f"a body of {text[:20]} bytes; at most {limit} are taken")
+    return int(text)
+
+
+@asynccontextmanager
+async def _within(seconds: float) -> AsyncIterator[None]:
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except TimeoutError as error:
+        raise HTTPException(408, f"the body did not come within {seconds:.0f} s") from error
+    except ClientDisconnect as error:
+        raise HTTPException(400, "the body broke off") from error

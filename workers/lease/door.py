@@ -1,0 +1,91 @@
+"""Settles who sent a request, before anything of it is acted on."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from datetime import datetime, timedelta
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
+
+from rebuilder.attest.keys import PublicKey, parse_public_key
+from rebuilder.errors import HostileInput, SignatureRefused
+from rebuilder.model.job import Worker
+from rebuilder.store.conclusions import EventKind
+from workers.lease import signature
+from workers.lease.desk import Desk
+from workers.lease.members import Members
+from workers.lease.messages import Enrol
+from workers.lease.protocol import Forbidden
+from workers.lease.signature import Message, RequestSignature
+
+EVENTS_AN_HOUR = 120
+"""Recorded at most, of requests whose sender is not known: who floods the coordinator must not fill the ledger."""
+NAME_LIMIT = 64
+TOKEN_LIMIT = 256
+
+
+class Door:
+    """Lets workers in."""
+
+    def __init__(self, desk: Desk, members: Members) -> None:
+        self._desk = desk
+        self._members = members
+        self._lock = threading.Lock()
+        self._recorded: deque[datetime] = deque()
+
+    def admit(self, message: Message, given: RequestSignature) -> Worker:
+        """Return the worker who signed this request, just now, once.
+
+        1. The key is enrolled. 2. Time, digest and signature are right (`signature.verify`). 3. The key was not
+        revoked. 4. The nonce is new. What is wrong is recorded, but for a clock that is off: that is no attack.
+        """
+        now = self._desk.now()
+        signature.verify_time(given, now)
+        worker = self._members.find(given.keyid)
+        if worker is None:
+            raise self._recorded_refusal(Forbidden(f"key {given.keyid[:16]} is not enrolled", hint=_ENROL), given, now)
+        try:
+            signature.verify(message, given, PublicKey(pem=worker.pem), now)
+        except SignatureRefused as error:
+            raise self._recorded_refusal(error, given, now) from error
+        if worker.revoked_at is not None:
+            refusal = Forbidden(f"worker {worker.name} was revoked at {worker.revoked_at:%Y-%m-%d %H:%M}", hint=_ENROL)
+            raise self._recorded_refusal(refusal, given, now)
+        if not self._members.remember(given.keyid, given.nonce, now, until=now + 2 * signature.CLOCK_TOLERANCE):
+            repeated = SignatureRefused(f"worker {worker.name}: a request with nonce {given.nonce[:8]}… came before")
+            raise self._recorded_refusal(repeated, given, now)
+        self._members.seen(given.keyid, now)
+        return worker
+
+    def enrol(self, wanted: Enrol, message: Message, given: RequestSignature) -> Worker:
+        """Enrol the key that a request brings and is signed with, by a token of the operator's."""
+        now = self._desk.now()
+        key = parse_public_key(wanted.pem.encode("utf-8"))
+        if not isinstance(load_pem_public_key(key.pem.encode()), Ed25519PublicKey):
+            raise HostileInput("a worker's key is an Ed25519 key, found another kind")
+        if not 1 <= len(wanted.name) <= NAME_LIMIT or not wanted.name.isprintable():
+            raise HostileInput(f"a worker's name is a line of 1 to {NAME_LIMIT} characters")
+        if not 1 <= len(wanted.token) <= TOKEN_LIMIT or not wanted.token.isascii():
+            raise HostileInput(f"an enrolment token has 1 to {TOKEN_LIMIT} plain characters")
+        signature.verify(message, given, key, now)
+        try:
+            return self._members.enrol(wanted.token, key, wanted.name, now)
+        except SignatureRefused as error:
+            raise self._recorded_refusal(Forbidden(str(error), hint=error.hint), given, now) from error
+
+    def _recorded_refusal(self, error: SignatureRefused, given: RequestSignature, now: datetime) -> SignatureRefused:
+        """Record a refusal, within bounds; return it."""
+        with self._lock:
+            while self._recorded and self._recorded[0] < now - timedelta(hours=1):
+                self._recorded.popleft()
+            is_room = len(self._recorded) < EVENTS_AN_HOUR
+            if is_room:
+                self._recorded.append(now)
+        if is_room:
+            self._desk.note(EventKind.WORKER_REFUSED, given.keyid[:16], str(error))
+        return error
+
+
+_ENROL = "the operator enrols workers: `rebuilder workers token`, see docs/FARM.md"
