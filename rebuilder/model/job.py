@@ -88,6 +88,8 @@ class NewJob:
     """None for `plan`, which opens the cases."""
     slot: int = 0
     """Which of several jobs of a kind in one case."""
+    plan: Digest | None = None
+    """For `rebuild`: the plan that it runs; each claim reserves a run number of it."""
     input: Digest | None = None
     """Blob of the canonical task document (`workers.tasks`)."""
     purpose: Purpose = Purpose.BY_HAND

@@ -1,4 +1,4 @@
-"""The ledger: everything that was concluded, on one machine in SQLite. Nouns go in and come out; rows stay here.
+"""The ledger: everything that was concluded, in SQLite or PostgreSQL. Nouns go in and come out; rows stay here.
 
 Every method is one transaction. Recording the same noun twice changes nothing, so that a step can be run again after a
 crash. The documents under results/ can make the ledger again (`rebuilder.store.restore`), except for the observations
@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.engine import Connection, Row
 
 from rebuilder.errors import HostileInput, StorageFailure
+from rebuilder.model.agreement import digest_in
 from rebuilder.model.cause import Cause
 from rebuilder.model.codec import render
 from rebuilder.model.comparison import ArtifactComparison
@@ -28,7 +28,10 @@ from rebuilder.model.verdict import Verdict
 from rebuilder.model.withdrawal import Withdrawal
 from rebuilder.store import tables
 from rebuilder.store.conclusions import Conclusion, Event, EventKind, PublishedDocument, Regression, regressions_among
-from rebuilder.store.database import BUSY_TIMEOUT_MS, Database
+from rebuilder.store.database import Database
+from rebuilder.store.dialects import insert
+from rebuilder.store.engines import BUSY_TIMEOUT_MS
+from rebuilder.store.ordinals import reserve_ordinal
 
 FILE_NAME = "ledger.sqlite"
 
@@ -54,14 +57,8 @@ class Ledger:
 
         `at_least` is for a ledger that is younger than the results: numbers below it were used already.
         """
-        table = tables.rebuilds
-        ours = (table.c.plan == plan) & (table.c.builder == builder)
         with self._database.write() as connection:
-            highest = connection.scalar(sa.select(sa.func.max(table.c.ordinal)).where(ours))
-            ordinal = max(at_least, 0 if highest is None else highest + 1)
-            values = {"plan": plan, "builder": builder, "ordinal": ordinal, "reserved_at": at}
-            connection.execute(table.insert().values(**values))
-        return ordinal
+            return reserve_ordinal(connection, plan, builder, at, at_least=at_least)
 
     def record_rebuild(self, rebuild: Rebuild) -> None:
         """Keep a run's report, once: another one under the same plan, builder and ordinal raises HostileInput."""
@@ -89,11 +86,12 @@ class Ledger:
         with self._database.write() as connection:
             release = _record_release(connection, dossier.release, dossier.concluded_at)
             values = _comparison_values(dossier, digest) | {"release": release, "directory": directory}
-            statement = insert(tables.comparisons).values(**values).on_conflict_do_nothing()
+            statement = insert(connection, tables.comparisons).values(**values).on_conflict_do_nothing()
             made = connection.execute(statement.returning(tables.comparisons.c.id)).first()
             if made is not None:
                 for artifact in dossier.comparison.artifacts:
                     connection.execute(tables.verdicts.insert().values(comparison=made.id, **_verdict_values(artifact)))
+                _record_events(connection, _disagreements(dossier))
         return digest
 
     def record_attestations(self, dossier: Digest, documents: Iterable[PublishedDocument]) -> None:
@@ -112,7 +110,7 @@ class Ledger:
                     "key": document.key,
                     "digest": document.digest,
                 }
-                connection.execute(insert(tables.attestations).values(**values).on_conflict_do_nothing())
+                connection.execute(insert(connection, tables.attestations).values(**values).on_conflict_do_nothing())
 
     def record_withdrawal(self, withdrawal: Withdrawal, document: Digest) -> bool:
         """Keep that a result was withdrawn by that signed document; say whether its dossier is in the ledger at all."""
@@ -130,7 +128,7 @@ class Ledger:
                 "digest": document,
                 "withdrawn_at": withdrawal.withdrawn_at,
             }
-            connection.execute(insert(tables.withdrawals).values(**values).on_conflict_do_nothing())
+            connection.execute(insert(connection, tables.withdrawals).values(**values).on_conflict_do_nothing())
         return True
 
     def observe_artifacts(self, release: Release, at: datetime) -> tuple[Event, ...]:
@@ -154,7 +152,7 @@ class Ledger:
                 event = Event(kind=EventKind.ARCHIVE_WENT_BACK, subject=f"{archive} {suite}", detail=detail, at=at)
                 _record_events(connection, (event,))
                 return event
-            statement = insert(tables.index_dates).values(
+            statement = insert(connection, tables.index_dates).values(
                 archive=archive, suite=suite, highest=date, document=document, seen_at=at
             )
             updates = {"highest": date, "document": document, "seen_at": at}
@@ -223,7 +221,7 @@ def _record_release(connection: Connection, release: Release, at: datetime) -> i
         "version": release.version,
     }
     current = {"target": release.target, "document": Digest.of(render(release)), "last_seen": at}
-    statement = insert(tables.releases).values(**identity, **current, first_seen=at)
+    statement = insert(connection, tables.releases).values(**identity, **current, first_seen=at)
     statement = statement.on_conflict_do_update(index_elements=list(identity), set_=current)
     number: int = connection.execute(statement.returning(tables.releases.c.id)).scalar_one()
     for artifact in release.artifacts:
@@ -234,7 +232,7 @@ def _record_release(connection: Connection, release: Release, at: datetime) -> i
             "digest": artifact.reference.digest if artifact.reference else None,
             "size_bytes": artifact.reference.size_bytes if artifact.reference else None,
         }
-        row = insert(tables.artifacts).values(release=number, filename=artifact.filename, **values)
+        row = insert(connection, tables.artifacts).values(release=number, filename=artifact.filename, **values)
         connection.execute(row.on_conflict_do_update(index_elements=["release", "filename"], set_=values))
     return number
 
@@ -288,12 +286,22 @@ def _observe_artifact(connection: Connection, release: Release, artifact: Artifa
     ours = sa.and_(*(table.c[key] == value for key, value in name.items()))
     before = connection.scalars(sa.select(table.c.digest).where(ours).order_by(table.c.first_seen)).all()
     digest, size = artifact.reference.digest, artifact.reference.size_bytes
-    row = insert(table).values(**name, digest=digest, size_bytes=size, first_seen=at, last_seen=at)
+    row = insert(connection, table).values(**name, digest=digest, size_bytes=size, first_seen=at, last_seen=at)
     connection.execute(row.on_conflict_do_update(index_elements=[*name, "digest"], set_={"last_seen": at}))
     if not before or digest in before:
         return None
     detail = f"expected {before[-1]} as it was published before, found {digest} under the same name"
     return Event(kind=EventKind.ARTIFACT_CHANGED, subject=artifact.filename, detail=detail, at=at)
+
+
+def _disagreements(dossier: Dossier) -> Iterable[Event]:
+    for artifact in dossier.comparison.artifacts:
+        if Cause.DISAGREEMENT in artifact.causes:
+            made = [f"{digest_in(run, artifact.filename) or 'none'} by {run.builder}" for run in dossier.runs]
+            detail = f"expected the same from {len(made)} builders of one plan, found {', '.join(made)}"
+            yield Event(
+                kind=EventKind.BUILDERS_DISAGREE, subject=artifact.filename, detail=detail, at=dossier.concluded_at
+            )
 
 
 def _record_events(connection: Connection, events: Iterable[Event]) -> None:

@@ -10,6 +10,7 @@ from datetime import datetime
 
 from sqlalchemy import (
     JSON,
+    BigInteger,
     Boolean,
     Column,
     ForeignKey,
@@ -26,10 +27,10 @@ from sqlalchemy.engine import Dialect
 from rebuilder.model.codec import parse_time, render_time
 from rebuilder.model.digest import Digest
 
-SCHEMA_VERSION = 2
-"""`PRAGMA user_version` of a ledger with these tables; raised by each migration.
+SCHEMA_VERSION = 3
+"""Version of a ledger with these tables; raised by each migration.
 
-2: `withdrawals`. So far every version only adds tables to the one before it.
+2: `withdrawals`. 3: the farm (`farm_tables`). Each has its file in `migrations/versions`.
 """
 
 
@@ -63,7 +64,12 @@ class Sha256(TypeDecorator[Digest]):
         return None if value is None else Digest.parse(value)
 
 
+Size = BigInteger().with_variant(Integer(), "sqlite")
+"""Bytes: PostgreSQL's plain integers end at 2 GiB."""
+
 metadata = MetaData()
+
+alembic_version = Table("alembic_version", metadata, Column("version_num", String(32), primary_key=True))
 
 releases = Table(
     "releases",
@@ -90,7 +96,7 @@ artifacts = Table(
     Column("version", Text, nullable=False),
     Column("architecture", Text, nullable=False),
     Column("digest", Sha256),
-    Column("size_bytes", Integer),
+    Column("size_bytes", Size),
 )
 
 rebuilds = Table(
@@ -118,7 +124,7 @@ outputs = Table(
     Column("ordinal", Integer, primary_key=True, autoincrement=False),
     Column("filename", Text, primary_key=True),
     Column("digest", Sha256, nullable=False),
-    Column("size_bytes", Integer, nullable=False),
+    Column("size_bytes", Size, nullable=False),
 )
 
 comparisons = Table(
@@ -192,7 +198,7 @@ sightings = Table(
     Column("distribution", Text, primary_key=True),
     Column("filename", Text, primary_key=True),
     Column("digest", Sha256, primary_key=True),
-    Column("size_bytes", Integer, nullable=False),
+    Column("size_bytes", Size, nullable=False),
     Column("first_seen", Moment, nullable=False),
     Column("last_seen", Moment, nullable=False),
 )

@@ -135,7 +135,7 @@ def test_a_newer_ledger_is_left_alone(path: Path, ledger: Ledger) -> None:
     with sqlite3.connect(path) as connection:
         connection.execute("PRAGMA user_version = 99")
     connection.close()
-    with pytest.raises(StorageFailure, match="expected ledger schema 2, found 99"):
+    with pytest.raises(StorageFailure, match="expected ledger schema 3, found 99"):
         open_ledger(path)
 
 

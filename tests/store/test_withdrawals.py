@@ -23,6 +23,7 @@ from rebuilder.model.verdict import Verdict
 from rebuilder.model.withdrawal import FILE_NAME, Successor, Withdrawal, write_predicate
 from rebuilder.store.ledger import Ledger, open_ledger
 from rebuilder.store.restore import rebuild_from
+from rebuilder.store.tables import SCHEMA_VERSION
 from tests.store.conftest import BUILDER, NOON, dossier
 
 KEY = "c" * 64
@@ -108,7 +109,7 @@ def test_an_older_ledger_is_upgraded_in_place(path: Path) -> None:
     make_old(path)
     assert version_of(path) == 1
     ledger = open_ledger(path)
-    assert version_of(path) == 2
+    assert version_of(path) == SCHEMA_VERSION
     assert [line.version for line in ledger.history("demo")] == ["1.1-1", "1.0-1"]
     assert len(ledger.regressions()) == 1
     assert ledger.record_withdrawal(withdrawal_of(WORSE), Digest.of(b"document"))
