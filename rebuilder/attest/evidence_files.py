@@ -25,7 +25,8 @@ _REPORTS = {
     "diffoscope-text": "diffoscope.txt",
     "diffoscope-json": "diffoscope.json",
 }
-_SIGNED_ROOTS = ("attestations/", "links/", "unreproduced/")
+SIGNED_ROOTS = ("attestations/", "links/", "unreproduced/")
+"""Where signed documents are."""
 
 
 def other_record(number: int) -> str:
@@ -115,7 +116,7 @@ def list_documents(directory: Path) -> tuple[Document, ...]:
     """Hash the evidence files of a staged result directory: all but the dossier, signed documents and pages."""
     found = []
     for path in list_files(directory):
-        if path == DOSSIER or path.endswith(PAGE) or path.startswith(_SIGNED_ROOTS):
+        if path == DOSSIER or path.endswith(PAGE) or path.startswith(SIGNED_ROOTS):
             continue
         with storage_errors(directory / path):
             size_bytes = (directory / path).stat().st_size
