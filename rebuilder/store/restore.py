@@ -63,7 +63,7 @@ def _dossiers(results: Path) -> Iterator[Path]:
 
 
 def _record(ledger: Ledger, dossier: Dossier, directory: Path, results: Path, refused: list[str]) -> int:
-    for rebuild in (dossier.rebuild, dossier.control):
+    for rebuild in (dossier.rebuild, dossier.control, *dossier.others):
         if rebuild is not None:
             try:
                 ledger.record_rebuild(rebuild)
