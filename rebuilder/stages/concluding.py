@@ -9,8 +9,9 @@ from importlib.metadata import version
 
 from rebuilder import __version__
 from rebuilder.compare.judge import judge_undecided
-from rebuilder.compare.quorum import reason_of
+from rebuilder.compare.quorum import judge_quorum, reason_of
 from rebuilder.model.cause import Cause
+from rebuilder.model.comparison import Comparison
 from rebuilder.model.dossier import Dossier
 from rebuilder.model.release import Release
 from rebuilder.model.trust import Trust
@@ -19,7 +20,7 @@ from rebuilder.stages.attempt import Attempt
 
 def conclude(attempt: Attempt, at: datetime) -> Dossier:
     """Put everything that was found into one value; artifacts without an answer are `undecided` with the cause."""
-    comparison = attempt.comparison or judge_undecided(attempt.part, _cause(attempt))
+    comparison = attempt.comparison or _undecided(attempt)
     planned = attempt.planned
     return Dossier(
         release=attempt.part,
@@ -36,6 +37,14 @@ def conclude(attempt: Attempt, at: datetime) -> Dossier:
         concluded_at=at,
         others=tuple(run.rebuild for run in attempt.others),
     )
+
+
+def _undecided(attempt: Attempt) -> Comparison:
+    """Judge that nothing was compared; if builders differ all the same, that is told as well."""
+    comparison = judge_undecided(attempt.part, _cause(attempt))
+    if attempt.run is None:
+        return comparison
+    return judge_quorum(comparison, attempt.run.rebuild, [run.rebuild for run in attempt.others])
 
 
 def architecture_of(part: Release) -> str:
