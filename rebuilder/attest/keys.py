@@ -38,6 +38,10 @@ class Role(StrEnum):
     """Reports of comparisons, on a farm."""
     OWNER = "owner"
     """Layouts: which rebuilders a reader trusts, and how many must agree."""
+    COORDINATOR = "coordinator"
+    """Wake-ups of workers, on a farm. It attests nothing."""
+    WORKER = "worker"
+    """Requests of the farm's workers that sign no record of their own: planner, signer, publisher."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
