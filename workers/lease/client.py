@@ -109,17 +109,14 @@ class RemoteBlobs:
         return self._cache.path(digest)
 
     def has(self, digest: Digest) -> bool:
-        """See BlobStore.has."""
-        return self._cache.has(digest) or self._is_there(digest)
-
-    def _is_there(self, digest: Digest) -> bool:
+        """Whether the coordinator has the blob, whatever is in the cache."""
         answer = self._wire.ask("HEAD", _place(digest), again=True)
         if answer.status not in {200, 404}:
             _raise(answer)
         return answer.status == 200
 
     def _send(self, digest: Digest) -> None:
-        if self._is_there(digest):
+        if self.has(digest):
             return
         answer = self._wire.send(_place(digest), self._cache.path(digest), digest)
         if answer.status not in {200, 201}:

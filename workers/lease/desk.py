@@ -5,9 +5,10 @@ What a worker does that it must not do is recorded as an event, then refused.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -19,6 +20,7 @@ from rebuilder.store.blobs import BlobStore
 from rebuilder.store.conclusions import Event, EventKind
 from rebuilder.store.jobs import Jobs, Offer, Then
 from rebuilder.store.ledger import Ledger
+from workers.lease.bound import Bound
 from workers.lease.messages import MESSAGE_LIMIT
 from workers.lease.protocol import Claim, Forbidden, Held
 
@@ -31,6 +33,9 @@ class Follow(Protocol):
 
     def failed(self, job: Job) -> Then | None:
         """Make ready what a failure for good leads to; most failures are none, and then nothing of it runs."""
+
+
+_log = logging.getLogger(__name__)
 
 
 def nobody_to_wake(job: Job) -> None:
@@ -48,6 +53,7 @@ class Desk:
     follow: Follow
     lease: timedelta
     now: Callable[[], datetime]
+    bound: Bound = field(default_factory=Bound)
     changed: Callable[[Job], None] = nobody_to_wake
     """Told after each accepted report, outside the transaction: the place to wake workers. It must not raise; what it
     cannot do, the reconciler does."""
@@ -56,7 +62,7 @@ class Desk:
         """Give a worker a job of a role that it was enrolled for; another role is recorded and refused."""
         if kind not in worker.roles:
             detail = f"expected a claim in the roles {', '.join(worker.roles) or '(none)'}, found one for {kind}"
-            self.note(EventKind.WORKER_REFUSED, _name(worker), detail)
+            self.note(EventKind.WORKER_REFUSED, _name(worker), detail, sender=worker.keyid)
             raise Forbidden(
                 f"worker {_name(worker)}: {detail}", hint="roles come with the enrolment token: enrol with another one"
             )
@@ -79,7 +85,7 @@ class Desk:
 
     def failed(self, worker: Worker, held: Held, cause: Cause, message: str) -> None:
         """Take a failure, once; the same one again changes nothing."""
-        message = message[:MESSAGE_LIMIT]
+        message = _plain(message)[:MESSAGE_LIMIT]
         if self._is_repeated(worker, held, cause, message):
             return
         then = self.follow.failed(self.jobs.job(held.job))
@@ -92,11 +98,17 @@ class Desk:
     def refused(self, worker: Worker, task: str, reason: str, job: int | None) -> None:
         """Record that a worker refused a wake-up."""
         about = "" if job is None else f" for job {job}"
-        self.note(EventKind.WAKE_REFUSED, task, f"worker {_name(worker)} refused a wake-up{about}: {reason}")
+        detail = f"worker {_name(worker)} refused a wake-up{about}: {reason}"
+        self.note(EventKind.WAKE_REFUSED, task, detail, sender=worker.keyid)
 
-    def note(self, kind: EventKind, subject: str, detail: str) -> None:
-        """Record what somebody must look at."""
-        self.ledger.record_event(Event(kind=kind, subject=subject[:300], detail=detail[:MESSAGE_LIMIT], at=self.now()))
+    def note(self, kind: EventKind, subject: str, detail: str, *, sender: str) -> None:
+        """Record what somebody must look at; a sender who causes too much of it is only logged."""
+        now = self.now()
+        if not self.bound.has_room(sender, now):
+            _log.warning("not recorded, for there is too much of it: %s %r %r", kind, subject[:100], detail[:300])
+            return
+        subject, detail = _plain(subject)[:300], _plain(detail)[:MESSAGE_LIMIT]
+        self.ledger.record_event(Event(kind=kind, subject=subject, detail=detail, at=now))
 
     def _claim(self, lease: Lease) -> Claim:
         return Claim(
@@ -123,8 +135,13 @@ class Desk:
         try:
             yield
         except LeaseLost as error:
-            self.note(EventKind.LEASE_REFUSED, _name(worker), str(error))
+            self.note(EventKind.LEASE_REFUSED, _name(worker), str(error), sender=worker.keyid)
             raise
+
+
+def _plain(text: str) -> str:
+    """Text for a line: what no line has is shown as a question mark."""
+    return "".join(char if char.isprintable() else "?" for char in text)
 
 
 def _name(worker: Worker) -> str:

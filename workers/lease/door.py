@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-from collections import deque
-from datetime import datetime, timedelta
-
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
@@ -14,14 +10,13 @@ from rebuilder.errors import HostileInput, SignatureRefused
 from rebuilder.model.job import Worker
 from rebuilder.store.conclusions import EventKind
 from workers.lease import signature
+from workers.lease.bound import NOBODY
 from workers.lease.desk import Desk
 from workers.lease.members import Members
 from workers.lease.messages import Enrol
 from workers.lease.protocol import Forbidden
 from workers.lease.signature import Message, RequestSignature
 
-EVENTS_AN_HOUR = 120
-"""Recorded at most, of requests whose sender is not known: who floods the coordinator must not fill the ledger."""
 NAME_LIMIT = 64
 TOKEN_LIMIT = 256
 
@@ -32,8 +27,6 @@ class Door:
     def __init__(self, desk: Desk, members: Members) -> None:
         self._desk = desk
         self._members = members
-        self._lock = threading.Lock()
-        self._recorded: deque[datetime] = deque()
 
     def admit(self, message: Message, given: RequestSignature) -> Worker:
         """Return the worker who signed this request, just now, once.
@@ -45,17 +38,17 @@ class Door:
         signature.verify_time(given, now)
         worker = self._members.find(given.keyid)
         if worker is None:
-            raise self._recorded_refusal(Forbidden(f"key {given.keyid[:16]} is not enrolled", hint=_ENROL), given, now)
+            raise self._recorded_refusal(Forbidden(f"key {given.keyid[:16]} is not enrolled", hint=_ENROL), given)
         try:
             signature.verify(message, given, PublicKey(pem=worker.pem), now)
         except SignatureRefused as error:
-            raise self._recorded_refusal(error, given, now) from error
+            raise self._recorded_refusal(error, given) from error
         if worker.revoked_at is not None:
             refusal = Forbidden(f"worker {worker.name} was revoked at {worker.revoked_at:%Y-%m-%d %H:%M}", hint=_ENROL)
-            raise self._recorded_refusal(refusal, given, now)
+            raise self._recorded_refusal(refusal, given)
         if not self._members.remember(given.keyid, given.nonce, now, until=now + 2 * signature.CLOCK_TOLERANCE):
             repeated = SignatureRefused(f"worker {worker.name}: a request with nonce {given.nonce[:8]}… came before")
-            raise self._recorded_refusal(repeated, given, now)
+            raise self._recorded_refusal(repeated, given)
         self._members.seen(given.keyid, now)
         return worker
 
@@ -73,18 +66,11 @@ class Door:
         try:
             return self._members.enrol(wanted.token, key, wanted.name, now)
         except SignatureRefused as error:
-            raise self._recorded_refusal(Forbidden(str(error), hint=error.hint), given, now) from error
+            raise self._recorded_refusal(Forbidden(str(error), hint=error.hint), given) from error
 
-    def _recorded_refusal(self, error: SignatureRefused, given: RequestSignature, now: datetime) -> SignatureRefused:
-        """Record a refusal, within bounds; return it."""
-        with self._lock:
-            while self._recorded and self._recorded[0] < now - timedelta(hours=1):
-                self._recorded.popleft()
-            is_room = len(self._recorded) < EVENTS_AN_HOUR
-            if is_room:
-                self._recorded.append(now)
-        if is_room:
-            self._desk.note(EventKind.WORKER_REFUSED, given.keyid[:16], str(error))
+    def _recorded_refusal(self, error: SignatureRefused, given: RequestSignature) -> SignatureRefused:
+        """Record a refusal and return it."""
+        self._desk.note(EventKind.WORKER_REFUSED, given.keyid[:16], str(error), sender=NOBODY)
         return error
 
 

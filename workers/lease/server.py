@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -55,14 +55,13 @@ class LeaseApi:
     ) -> None:
         self._desk = desk
         self._door = Door(desk, members)
-        self._members = members
         self._coordinator = coordinator
         self._spool = spool
         self._limits = limits or Limits()
         self._uploads = asyncio.Semaphore(self._limits.uploads)
 
-    def app(self) -> Starlette:
-        """Make the application."""
+    def app(self, health: Sequence[Route]) -> Starlette:
+        """Make the application, with the routes of `workers.observing.health_routes`."""
         routes = [
             Route("/v1/enrol", self._enrol, methods=["POST"]),
             Route("/v1/claim", self._acting(messages.ClaimWanted, self._claim), methods=["POST"]),
@@ -72,8 +71,7 @@ class LeaseApi:
             Route("/v1/blobs/sha256/{hex}", self._get_blob, methods=["GET", "HEAD"]),
             Route("/v1/blobs/sha256/{hex}", self._put_blob, methods=["PUT"]),
             Route("/v1/time", self._time, methods=["GET"]),
-            Route("/healthz", self._alive, methods=["GET"]),
-            Route("/readyz", self._ready, methods=["GET"]),
+            *health,
         ]
         handlers = {RebuilderError: _refuse, HTTPException: _refuse_http, Exception: _fail}
         return Starlette(routes=routes, exception_handlers=handlers)
@@ -156,16 +154,6 @@ class LeaseApi:
     async def _time(self, request: Request) -> Response:
         del request
         return _json(messages.Time(now=self._desk.now()))
-
-    async def _alive(self, request: Request) -> Response:
-        del request
-        return _json({"status": "alive"})
-
-    async def _ready(self, request: Request) -> Response:
-        """Ready means that the ledger answers."""
-        del request
-        await run_in_threadpool(self._members.find, "0" * 64)
-        return _json({"status": "ready"})
 
 
 def make_server(app: Starlette, host: str, port: int, *, connections: int = 256) -> uvicorn.Server:

@@ -12,6 +12,7 @@ from datetime import datetime
 from pathlib import Path
 
 import requests
+from prometheus_client import CollectorRegistry
 
 from rebuilder.attest.signing import KeySigner
 from rebuilder.model.digest import Digest
@@ -25,6 +26,7 @@ from workers.lease.client import HttpLeases, RemoteBlobs
 from workers.lease.http import Patience, Wire
 from workers.lease.server import LeaseApi, make_server
 from workers.lease.signature import Message
+from workers.observing import health_routes
 
 LIMITS = Limits(
     document_bytes=20_000, document_s=1, blob_bytes=3_000_000, blob_grace_s=1, slowest_bytes_s=10_000_000, uploads=2
@@ -80,7 +82,7 @@ def serving(office: Office, root: Path, *, port: int = 0) -> Iterator[Served]:
     """Serve the lease API as long as the context lasts."""
     served = Served(office=office, members=MemoryMembers(), root=root)
     api = LeaseApi(office.desk, served.members, served.coordinator.public_key, spool=root / "spool", limits=LIMITS)
-    server = make_server(api.app(), "127.0.0.1", port)
+    server = make_server(api.app(health_routes({}, CollectorRegistry())), "127.0.0.1", port)
     thread = threading.Thread(target=server.run)
     thread.start()
     try:

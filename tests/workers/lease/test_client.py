@@ -24,7 +24,7 @@ from rebuilder.model.cause import Cause
 from rebuilder.model.digest import Digest
 from rebuilder.model.job import JobKind, JobState
 from rebuilder.store.blobs import LocalBlobs
-from rebuilder.store.jobs import Selection
+from rebuilder.store.selection import Selection
 from tests.servers import free_port
 from tests.workers.lease.conftest import LEASE, Clock, Office, new_signer
 from tests.workers.lease.serving import QUICK, Served, serving
@@ -257,6 +257,6 @@ def test_a_coordinators_address_is_checked(base: str) -> None:
 
 def test_health_needs_no_key(served: Served) -> None:
     """Alive, ready and the time are told to everybody, and nothing else is."""
-    assert served.send("GET", "/healthz", b"", {}).json() == {"status": "alive"}
-    assert served.send("GET", "/readyz", b"", {}).json() == {"status": "ready"}
+    assert served.send("GET", "/healthz", b"", {}).json() == {"status": "ok"}
+    assert served.send("GET", "/readyz", b"", {}).json() == {"status": "ok", "parts": {}}
     assert set(served.send("GET", "/v1/time", b"", {}).json()) == {"now"}
