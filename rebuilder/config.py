@@ -124,6 +124,12 @@ class FarmSettings:
     """Base address of the coordinator's lease API."""
     blobs: str | None = None
     """The farm's blob store: a directory, or `s3://BUCKET/PREFIX`; None means the one in `cache`."""
+    blobs_endpoint: str | None = field(metadata=table.checked(place.verify_uri), default=None)
+    """Address of the S3-compatible server that has the bucket."""
+    blobs_key_id: str | None = None
+    """Access key id for the bucket."""
+    blobs_secret_file: Path | None = None
+    """File whose first line is the secret of that key."""
     lease_s: int = 300
     """How long a job is held without a heartbeat."""
     heartbeat_s: int = 60
