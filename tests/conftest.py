@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
+from rebuilder.store.database import Database
+from rebuilder.store.tables import metadata
 from tests.archive.frozen import FrozenArchive
 from tests.archive.server import Loopback
 from tests.archive.standard import make_standard
+from tests.servers import Postgres, postgres
 
 
 @pytest.hookimpl(wrapper=True)
@@ -45,3 +51,25 @@ def loopback(spoiled_archive: FrozenArchive) -> Iterator[Loopback]:
     """Serve `spoiled_archive` over HTTP; the faults are the test's to set."""
     with Loopback(spoiled_archive.root) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[Postgres]:
+    """Run one PostgreSQL for the session, where its user can reach it; `postgres_database` empties it for a test."""
+    root = Path(tempfile.mkdtemp(prefix="rebuilder-postgres-"))
+    try:
+        with postgres(root) as server:
+            yield server
+    finally:
+        shutil.rmtree(root, ignore_errors=True)
+
+
+@pytest.fixture
+def postgres_database(postgres_server: Postgres) -> Iterator[Database]:
+    """Give an empty ledger on PostgreSQL, of this program's schema."""
+    database = Database(postgres_server.address, password=postgres_server.password, upgrade=True)
+    names = ", ".join(table.name for table in metadata.sorted_tables if table.name != "alembic_version")
+    with database.write() as connection:
+        connection.execute(sa.text(f"TRUNCATE {names} RESTART IDENTITY CASCADE"))
+    yield database
+    database.close()

@@ -16,6 +16,7 @@ from rebuilder.model.rebuild import Machine, Rebuild
 from rebuilder.model.release import Artifact, FileReference, Release
 from rebuilder.model.trust import Trust
 from rebuilder.model.verdict import Outcome, Verdict
+from rebuilder.store.database import Database
 from rebuilder.store.ledger import Ledger, open_ledger
 
 NOON = datetime(2026, 11, 1, 12, tzinfo=UTC)
@@ -122,3 +123,12 @@ def conclude(ledger: Ledger) -> Callable[..., Digest]:
         return ledger.record_comparison(made, f"deb/{made.release.name}/{made.release.version}/amd64/run")
 
     return record
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Database:
+    """Give an empty ledger's database, of either kind."""
+    if request.param == "sqlite":
+        return Database(tmp_path / "state" / "ledger.sqlite")
+    made: Database = request.getfixturevalue("postgres_database")
+    return made

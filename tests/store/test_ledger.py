@@ -13,10 +13,17 @@ from rebuilder.model.cause import Cause
 from rebuilder.model.digest import Digest
 from rebuilder.model.verdict import Verdict
 from rebuilder.store.conclusions import EventKind, PublishedDocument
+from rebuilder.store.database import Database
 from rebuilder.store.ledger import Ledger, open_ledger
 from tests.store.conftest import BUILDER, NOON, PLAN, dossier, rebuild, release
 
 Conclude = Callable[..., Digest]
+
+
+@pytest.fixture
+def ledger(database: Database) -> Ledger:
+    """Make an empty ledger on either kind of database."""
+    return Ledger(database)
 
 
 def test_ordinals_count_on_and_are_never_given_twice(ledger: Ledger) -> None:
