@@ -9,10 +9,10 @@ from rebuilder.attest.keys import PublicKey, parse_public_key
 from rebuilder.errors import HostileInput, SignatureRefused
 from rebuilder.model.job import Worker
 from rebuilder.store.conclusions import EventKind
+from rebuilder.store.workers import Workers
 from workers.lease import signature
 from workers.lease.bound import NOBODY
 from workers.lease.desk import Desk
-from workers.lease.members import Members
 from workers.lease.messages import Enrol
 from workers.lease.protocol import Forbidden
 from workers.lease.signature import Message, RequestSignature
@@ -24,7 +24,7 @@ TOKEN_LIMIT = 256
 class Door:
     """Lets workers in."""
 
-    def __init__(self, desk: Desk, members: Members) -> None:
+    def __init__(self, desk: Desk, members: Workers) -> None:
         self._desk = desk
         self._members = members
 

@@ -34,11 +34,11 @@ from rebuilder.errors import (
 from rebuilder.model import codec
 from rebuilder.model.digest import Digest
 from rebuilder.model.job import Worker
+from rebuilder.store.workers import Workers
 from workers.lease import messages, signature
 from workers.lease.bodies import Limits, read_document, received_blob
 from workers.lease.desk import Desk
 from workers.lease.door import Door
-from workers.lease.members import Members
 from workers.lease.protocol import Forbidden
 from workers.lease.signature import Message, RequestSignature
 
@@ -51,7 +51,7 @@ class LeaseApi:
     """Answers workers; `app` is what a server runs."""
 
     def __init__(
-        self, desk: Desk, members: Members, coordinator: PublicKey, *, spool: Path, limits: Limits | None = None
+        self, desk: Desk, members: Workers, coordinator: PublicKey, *, spool: Path, limits: Limits | None = None
     ) -> None:
         self._desk = desk
         self._door = Door(desk, members)

@@ -71,6 +71,7 @@ class Nothing:
 class Office:
     """A coordinator's parts, for tests."""
 
+    database: Database
     desk: Desk
     clock: Clock
     changed: list[Job]
@@ -102,4 +103,4 @@ def office(tmp_path: Path) -> Office:
         now=clock,
         changed=changed.append,
     )
-    return Office(desk=desk, clock=clock, changed=changed)
+    return Office(database=database, desk=desk, clock=clock, changed=changed)

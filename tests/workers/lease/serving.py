@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import requests
@@ -18,8 +18,8 @@ from rebuilder.attest.signing import KeySigner
 from rebuilder.model.digest import Digest
 from rebuilder.model.job import JobKind
 from rebuilder.store.blobs import LocalBlobs
-from tests.workers.lease.conftest import Office, new_signer, worker
-from tests.workers.lease.members import MemoryMembers
+from rebuilder.store.workers import Grant, Workers
+from tests.workers.lease.conftest import Office, new_signer
 from workers.lease import signature
 from workers.lease.bodies import Limits
 from workers.lease.client import HttpLeases, RemoteBlobs
@@ -39,7 +39,7 @@ class Served:
     """A coordinator that answers, its parts at hand."""
 
     office: Office
-    members: MemoryMembers
+    members: Workers
     root: Path
     base: str = ""
     coordinator: KeySigner = field(default_factory=new_signer)
@@ -47,8 +47,15 @@ class Served:
     def enrolled(self, *roles: JobKind, domain: str = "rack-1") -> KeySigner:
         """Enrol a worker without asking; return its key."""
         signer = new_signer()
-        self.members.workers[signer.public_key.keyid] = worker(signer, *roles, domain=domain)
+        token = self.token(*(roles or (JobKind.COMPARE,)), domain=domain)
+        self.members.enrol(token, signer.public_key, "comparer-1", self.office.clock())
         return signer
+
+    def token(self, *roles: JobKind, domain: str = "rack-1") -> str:
+        """Make an enrolment token."""
+        grant = Grant(roles=roles, fault_domain=domain, tags=("amd64",))
+        now = self.office.clock()
+        return self.members.make_token(grant, now, expires=now + timedelta(hours=1))
 
     def wire(self, signer: KeySigner, patience: Patience = QUICK) -> Wire:
         """Connect to it with a worker's key."""
@@ -80,7 +87,7 @@ class Served:
 @contextmanager
 def serving(office: Office, root: Path, *, port: int = 0) -> Iterator[Served]:
     """Serve the lease API as long as the context lasts."""
-    served = Served(office=office, members=MemoryMembers(), root=root)
+    served = Served(office=office, members=Workers(office.database), root=root)
     api = LeaseApi(office.desk, served.members, served.coordinator.public_key, spool=root / "spool", limits=LIMITS)
     server = make_server(api.app(health_routes({}, CollectorRegistry())), "127.0.0.1", port)
     thread = threading.Thread(target=server.run)

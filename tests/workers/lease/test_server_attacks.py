@@ -138,20 +138,20 @@ def test_attack_roles_of_ones_own(served: Served, signer: KeySigner) -> None:
     answer = served.send("POST", "/v1/claim", body, served.signed(signer, "POST", "/v1/claim", body))
     refused(answer, 400, "not a valid ClaimWanted document")
     thief = new_signer()
-    served.members.tokens["token"] = (JobKind.COMPARE,)
-    body = json.dumps({"token": "token", "pem": thief.public_key.pem, "name": "x", "roles": ["sign"]}).encode()
+    token = served.token(JobKind.COMPARE)
+    body = json.dumps({"token": token, "pem": thief.public_key.pem, "name": "x", "roles": ["sign"]}).encode()
     answer = served.send("POST", "/v1/enrol", body, served.signed(thief, "POST", "/v1/enrol", body))
     refused(answer, 400, "not a valid Enrol document")
 
 
 def test_attack_enrolling_a_key_of_somebody_else(served: Served) -> None:
     """Who has not the private half of a key cannot enrol it, whatever token he has."""
-    served.members.tokens["token"] = (JobKind.COMPARE,)
+    token = served.token(JobKind.COMPARE)
     thief, victim = new_signer(), new_signer()
-    body = json.dumps({"token": "token", "pem": victim.public_key.pem, "name": "x"}).encode()
+    body = json.dumps({"token": token, "pem": victim.public_key.pem, "name": "x"}).encode()
     answer = served.send("POST", "/v1/enrol", body, served.signed(thief, "POST", "/v1/enrol", body))
     refused(answer, 401, "signed by key")
-    assert victim.public_key.keyid not in served.members.workers
+    assert served.members.find(victim.public_key.keyid) is None
 
 
 @pytest.mark.parametrize(
