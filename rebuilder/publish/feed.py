@@ -42,8 +42,9 @@ def _text(summary: Summary) -> str:
     sentences = []
     if summary.withdrawn is not None:
         sentences.append(f"Withdrawn; it said {summary.withdrawn.verdict.value}.")
-    if summary.is_regression and summary.previous:
-        sentences.append(f"Regression: {summary.previous.version} was {summary.previous.verdict.value}.")
+    if summary.regressed_from is not None:
+        before = summary.regressed_from
+        sentences.append(f"Regression: {before.version} was {before.verdict.value}.")
     if summary.causes:
         sentences.append(f"Causes: {', '.join(summary.causes)}.")
     if summary.reason:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
+from rebuilder.model.agreement import digest_in
 from rebuilder.model.cause import in_reporting_order
 from rebuilder.publish import layout, logs, scan, views, words
 from rebuilder.publish.index import Index
@@ -53,6 +54,9 @@ def result_page(root: Path, result: scan.Result, newest: Summary) -> bytes:
         in_toto_commands=views.in_toto_commands(root, result),
         log_tail=logs.tail(log) if log.is_file() else None,
         control_log=control_log.is_file(),
+        builders=words.builders(dossier),
+        digest_in=digest_in,
+        logs_of_others=views.logs_of_others(root, result),
     )
 
 
@@ -90,7 +94,7 @@ def package_page(package: PurePosixPath, summaries: Sequence[Summary], unreadabl
         as_of=max((summary.changed_at for summary in summaries), default=None),
         unreadable=unreadable,
         href=lambda summary: page_of(PurePosixPath(summary.path).relative_to(package)),
-        href_previous=lambda summary: page_of(PurePosixPath(summary.previous.path).relative_to(package)),
+        href_before=lambda before: page_of(PurePosixPath(before.path).relative_to(package)),
     )
 
 
@@ -112,6 +116,7 @@ def index_pages(index: Index) -> Iterator[tuple[PurePosixPath, bytes]]:
             suites=sorted({summary.suite for summary in index.results}),
             causes=in_reporting_order({cause for summary in index.results for cause in summary.causes}),
             alarms=[version for version in versions if version.is_alarming],
+            disagreements=[summary for summary in recent if summary.is_disagreement][:RECENT],
             regressions=[summary for summary in recent if summary.is_regression][:RECENT],
             recent=recent[:RECENT],
             href=lambda summary: page_of(summary.path),

@@ -20,7 +20,6 @@ from rebuilder.publish.scan import Result
 from rebuilder.publish.word import Withdrawn, Word, word_of
 
 _REASON_LIMIT = 300
-_GOOD = frozenset({Verdict.REPRODUCED, Verdict.EQUIVALENT})
 Name = TypeVar("Name")
 
 
@@ -58,6 +57,8 @@ class Summary:
     plan: Digest | None
     previous: Previous | None = None
     """The last one that was not withdrawn."""
+    regressed_from: Previous | None = field(default=None, metadata=codec.later())
+    """The last answer before this one, where it was a better one; `undecided` results between them are passed over."""
     withdrawn: Withdrawn | None = field(default=None, metadata=codec.later())
     """Why it is not to be relied on any more; then `verdict` is `undecided` and `reason` is the withdrawal's."""
 
@@ -73,8 +74,13 @@ class Summary:
 
     @property
     def is_regression(self) -> bool:
-        """It was reproduced or equivalent before, and is different now."""
-        return self.verdict is Verdict.DIFFERENT and self.previous is not None and self.previous.verdict in _GOOD
+        """It was reproduced before, or equivalent, and is worse now."""
+        return self.regressed_from is not None
+
+    @property
+    def is_disagreement(self) -> bool:
+        """Builders of one plan gave different bytes."""
+        return Cause.DISAGREEMENT in self.causes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,14 +142,19 @@ def is_alarming(dossier: Dossier) -> bool:
 def summarize(results: Sequence[Result]) -> tuple[Summary, ...]:
     """Summaries of one package's results, given and returned oldest first, each knowing the one before it.
 
-    One that was withdrawn is nobody's past: what comes after it is neither better nor worse than it.
+    One that was withdrawn is nobody's past: what comes after it is neither better nor worse than it. What is undecided
+    is neither, too (the ledger's `regressions_among` says the same).
     """
     newest: dict[str, Summary] = {}
+    decided: dict[str, Summary] = {}
     summaries = []
     for result in results:
-        summary = _summary(result, newest.get(result.dossier.architecture))
+        architecture = result.dossier.architecture
+        summary = _summary(result, newest.get(architecture), decided.get(architecture))
         if summary.withdrawn is None:
-            newest[summary.architecture] = summary
+            newest[architecture] = summary
+            if summary.verdict is not Verdict.UNDECIDED:
+                decided[architecture] = summary
         summaries.append(summary)
     return tuple(summaries)
 
@@ -214,7 +225,7 @@ def _says_nothing(summary: Summary) -> bool:
     return summary.verdict is Verdict.UNDECIDED and set(summary.causes) == {Cause.INFRASTRUCTURE}
 
 
-def _summary(result: Result, before: Summary | None) -> Summary:
+def _summary(result: Result, before: Summary | None, decided: Summary | None) -> Summary:
     dossier, release, plan = result.dossier, result.dossier.release, result.dossier.plan
     gone = result.withdrawal
     return Summary(
@@ -236,8 +247,14 @@ def _summary(result: Result, before: Summary | None) -> Summary:
         dossier=result.digest,
         plan=Digest.of(codec.render(plan)) if plan else None,
         previous=_previous(before),
+        regressed_from=_previous(decided) if _is_worse(result.verdict, decided) else None,
         withdrawn=Withdrawn.of(gone, dossier) if gone is not None else None,
     )
+
+
+def _is_worse(verdict: Verdict, decided: Summary | None) -> bool:
+    answered = verdict is not Verdict.UNDECIDED
+    return answered and decided is not None and verdict.badness > decided.verdict.badness
 
 
 def _previous(before: Summary | None) -> Previous | None:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from rebuilder.attest.evidence_files import other_log
 from rebuilder.errors import RebuilderError
 from rebuilder.model import codec
 from rebuilder.model.cause import Cause, in_reporting_order
@@ -123,6 +124,12 @@ def controls(dossier: Dossier) -> tuple[str, ...]:
     """Say in a word or two what control rebuilds answered, each answer once."""
     found = {artifact.control for artifact in dossier.comparison.artifacts} - {Control.NOT_NEEDED}
     return tuple(sorted(answer.value.replace("-", " ") for answer in found))
+
+
+def logs_of_others(root: Path, result: scan.Result) -> tuple[str, ...]:
+    """Addresses of other builders' logs, those that are published."""
+    places = (layout.document_path(other_log(number)) for number in range(1, len(result.dossier.others) + 1))
+    return tuple(address(place) for place in places if (root / result.path / place).is_file())
 
 
 def successor_href(root: Path, result: scan.Result) -> str | None:
@@ -242,5 +249,6 @@ _FOLDERS = {
     "artifacts": "artifact",
     "outputs": "the rebuild's own .buildinfo",
     "reports": "report",
+    "others": "another builder\u2019s rebuild record, signed by it",
     "logs": "log",
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import assert_never
 
+from rebuilder.model.agreement import Agreement, agreement
 from rebuilder.model.cause import Cause
 from rebuilder.model.dossier import Dossier
 from rebuilder.model.evidence import Standing
@@ -92,6 +93,17 @@ def control(answer: Control) -> str:
             return "The second rebuild did not succeed: whether the difference is deterministic is not known."
         case _:
             assert_never(answer)
+
+
+def builders(dossier: Dossier) -> str:
+    """Whose word a result is, in a few words."""
+    if not dossier.others:
+        return "one builder\u2019s word"
+    answers = {agreement(dossier.runs, artifact.filename) for artifact in dossier.comparison.artifacts}
+    several = f"{len(dossier.runs)} builders\u2019 word"
+    if Agreement.DISAGREEING in answers:
+        return f"{several}: they do not agree"
+    return f"{several}: not all succeeded" if Agreement.INCOMPLETE in answers else f"{several}: the same"
 
 
 def outcome(answer: Outcome) -> str:
