@@ -24,8 +24,10 @@ REBUILD = "application/vnd.rebuilder.rebuild+json"
 """Payload type of a builder's record."""
 COMPARISON = "application/vnd.rebuilder.comparison+json"
 """Payload type of a comparer's record, on a farm."""
+WAKE = "application/vnd.rebuilder.wake+json"
+"""Payload type of what a coordinator wakes workers with."""
 
-_KNOWN_TYPES = (IN_TOTO, REBUILD, COMPARISON)
+_KNOWN_TYPES = (IN_TOTO, REBUILD, COMPARISON, WAKE)
 _SIGNATURES_LIMIT = 64
 ENVELOPE_LIMIT_BYTES = 48 * 1024**2
 

@@ -15,6 +15,7 @@ from rebuilder.attest.request import collect_signed, write_records, write_reques
 from rebuilder.attest.signer import Quorum, sign_request
 from rebuilder.attest.signing import KeySigner
 from rebuilder.compare.quorum import judge_quorum, reason_of
+from rebuilder.model.comparison import ArtifactComparison
 from rebuilder.model.dossier import Dossier
 from rebuilder.model.rebuild import Rebuild
 from rebuilder.model.release import FileReference
@@ -123,3 +124,15 @@ def publish(root: Path, value: Dossier, quorum: Quorum = TWO) -> Path:
         (staged.result / page).parent.mkdir(parents=True, exist_ok=True)
         (staged.result / page).write_bytes(PAGE)
     return staged.result.rename(root / rebuild_id(value, staged.context))
+
+
+def one(value: Dossier) -> ArtifactComparison:
+    """Give the one compared artifact."""
+    (artifact,) = value.comparison.artifacts
+    return artifact
+
+
+def compared(value: Dossier, **changes: object) -> Dossier:
+    """Change members of the one artifact's comparison."""
+    lie = replace(one(value), **changes)  # type: ignore[arg-type]
+    return replace(value, comparison=replace(value.comparison, artifacts=(lie,)))
