@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -146,3 +147,16 @@ def test_a_ledger_is_still_there_when_opened_again(path: Path) -> None:
     """What was recorded outlives the process."""
     open_ledger(path).record_comparison(dossier(), "run")
     assert len(open_ledger(path).latest()) == 1
+
+
+def test_builders_that_disagree_are_an_event(ledger: Ledger) -> None:
+    """Each file that builders gave differently is noticed once, with who gave what."""
+    made = dossier(Verdict.UNDECIDED, causes=(Cause.DISAGREEMENT,))
+    assert made.rebuild is not None
+    other = replace(made.rebuild, builder="c" * 64, outputs=())
+    made = replace(made, others=(other,))
+    for _ in range(2):
+        ledger.record_comparison(made, "deb/demo/1.0-1/amd64/run")
+    (event,) = ledger.events()
+    assert (event.kind, event.subject, event.at) == (EventKind.BUILDERS_DISAGREE, "demo_1.0-1_amd64.deb", NOON)
+    assert f"found {Digest.of(b'rebuilt')} by {BUILDER}, none by {'c' * 64}" in event.detail

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from rebuilder.model.cause import Cause
 from rebuilder.model.codec import render
 from rebuilder.model.dossier import Dossier
 from rebuilder.model.verdict import Verdict
+from rebuilder.store.conclusions import EventKind
 from rebuilder.store.ledger import Ledger, open_ledger
 from rebuilder.store.restore import rebuild_from
 from tests.store.conftest import dossier
@@ -97,3 +99,14 @@ def test_results_that_are_not_there_are_an_error(tmp_path: Path, ledger: Ledger)
     """Nothing found because of a misspelt directory is not an empty ledger."""
     with pytest.raises(StorageFailure, match="no such directory"):
         rebuild_from(ledger, tmp_path / "absent")
+
+
+def test_every_builder_s_run_is_restored_and_so_is_their_disagreement(tmp_path: Path, ledger: Ledger) -> None:
+    """The other builders' run numbers go on as well, and what they disagreed about is an event again."""
+    made = dossier(Verdict.UNDECIDED, causes=(Cause.DISAGREEMENT,))
+    assert made.rebuild is not None
+    other = replace(made.rebuild, builder="c" * 64, outputs=(), ordinal=6)
+    _publish(tmp_path / "results", replace(made, others=(other,)), "run")
+    assert rebuild_from(ledger, tmp_path / "results").refused == ()
+    assert ledger.next_ordinal(other.plan, other.builder, made.concluded_at) == 7
+    assert [event.kind for event in ledger.events()] == [EventKind.BUILDERS_DISAGREE]
