@@ -148,8 +148,8 @@ class FarmSettings:
     suites: tuple[SuiteRule, ...] = ()
 
     def __post_init__(self) -> None:
-        if not 1 <= self.quorum <= 99:
-            raise ValueError(f"expected a quorum between 1 and 99, found {self.quorum}")
+        if not 1 <= self.quorum <= 16:
+            raise ValueError(f"expected a quorum between 1 and 16, found {self.quorum}")
         if self.heartbeat_s >= self.lease_s:
             raise ValueError(
                 f"expected a heartbeat shorter than the lease of {self.lease_s} s, found {self.heartbeat_s} s"

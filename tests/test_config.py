@@ -256,7 +256,7 @@ def test_every_fault_is_reported_at_once(tmp_path: Path) -> None:
         ('results = ""', "results: expected a path, found ''"),
         ("jobs = -1", "jobs: expected at least 0, found -1"),
         ('debian.developer_keyrings = "one.gpg"', "debian.developer_keyrings: expected a list, found 'one.gpg'"),
-        ("farm.quorum = 100", "farm: expected a quorum between 1 and 99, found 100"),
+        ("farm.quorum = 100", "farm: expected a quorum between 1 and 16, found 100"),
         ('farm.heartbeat = "5 min"', "farm: expected a heartbeat shorter than the lease of 300 s, found 300 s"),
         ('farm.database = "mysql://x@h/d"', "expected postgresql://USER@HOST/NAME, found 'mysql://x@h/d'"),
         ('farm.database = "postgresql://x:y@h/d"', "without a password, found one; put it into a file"),
