@@ -1,7 +1,8 @@
-"""`rebuilder ledger`: make it again from the results; ask it for history and events."""
+"""`rebuilder ledger`: make it again from the results; ask it; upgrade, check, back up and restore it."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from rebuilder.store.conclusions import Conclusion
 
 @click.group("ledger", context_settings=options.CONTEXT)
 def command() -> None:
-    """Make the ledger again from the results, or ask it for history and events."""
+    """Make the ledger again from the results, ask it for history and events, and look after it."""
 
 
 @command.command("rebuild", cls=options.JsonVerb)
@@ -78,6 +79,81 @@ def events(config: Path | None, *, as_json: bool) -> None:
         say(f"{_conclusion(step.after)}  was {step.before.verdict} in {step.before.version}")
     if not found and not worse:
         say("no events")
+
+
+_FILE = click.Path(dir_okay=False, path_type=Path)
+
+
+@command.command("upgrade", cls=options.JsonVerb)
+@options.config_option
+@options.json_option
+def upgrade(config: Path | None, *, as_json: bool) -> None:
+    """Bring the ledger to this program's schema, or make it. Files are upgraded whenever they are opened.
+
+    Stop the coordinator first, and make a backup. Leases stay as they are.
+    """
+    from rebuilder.store.opening import open_database  # noqa: PLC0415 - as above
+    from rebuilder.store.tables import SCHEMA_VERSION  # noqa: PLC0415 - as above
+
+    database = open_database(options.settings_from(config), upgrade=True)
+    if as_json:
+        say_json({"ledger": database.name, "schema": SCHEMA_VERSION})
+    else:
+        say(f"{database.name}: schema {SCHEMA_VERSION}")
+
+
+@command.command("backup", cls=options.JsonVerb)
+@click.argument("file", type=_FILE)
+@options.config_option
+@options.json_option
+def backup(file: Path, config: Path | None, *, as_json: bool) -> None:
+    """Write the whole ledger to the new FILE, as it is at one moment, while others may write."""
+    from rebuilder.store.backup import backup as write  # noqa: PLC0415 - as above
+    from rebuilder.store.opening import open_database  # noqa: PLC0415 - as above
+
+    copied = write(open_database(options.settings_from(config)), file, datetime.now(UTC))
+    if as_json:
+        say_json({"file": str(file), "tables": copied.tables, "rows": copied.rows})
+    else:
+        say(f"{file}: {copied.rows} rows of {copied.tables} tables")
+
+
+@command.command("restore", cls=options.JsonVerb)
+@click.argument("file", type=_FILE)
+@options.config_option
+@options.json_option
+def restore(file: Path, config: Path | None, *, as_json: bool) -> None:
+    """Fill an empty ledger, of either kind, from FILE that `backup` wrote: wholly or not at all."""
+    from rebuilder.store.backup import restore as read  # noqa: PLC0415 - as above
+    from rebuilder.store.opening import open_database  # noqa: PLC0415 - as above
+
+    database = open_database(options.settings_from(config), upgrade=True)
+    copied = read(database, file)
+    if as_json:
+        say_json({"ledger": database.name, "tables": copied.tables, "rows": copied.rows})
+    else:
+        say(f"{database.name}: {copied.rows} rows of {copied.tables} tables")
+
+
+@command.command("check", cls=options.JsonVerb)
+@options.config_option
+@options.json_option
+def check(config: Path | None, *, as_json: bool) -> int:
+    """Read the whole ledger: the file, what rows name, states that cannot be. Exit code 4 when something is wrong."""
+    from rebuilder.store.examine import examine  # noqa: PLC0415 - as above
+    from rebuilder.store.opening import open_database  # noqa: PLC0415 - as above
+
+    found = examine(open_database(options.settings_from(config)))
+    if as_json:
+        say_json({"counts": dict(found.counts), "faults": list(found.faults)})
+    else:
+        for name, count in found.counts:
+            say(f"{count:9}  {name}")
+        for fault in found.faults:
+            say(f"wrong: {fault}")
+        if not found.faults:
+            say("nothing is wrong")
+    return 4 if found.faults else 0
 
 
 def _conclusion(line: Conclusion) -> str:

@@ -14,7 +14,8 @@ from rebuilder.progress import Progress
 from rebuilder.stages.tidying import sweep_first
 from rebuilder.stages.world import World
 from rebuilder.store.blobs import LocalBlobs
-from rebuilder.store.ledger import FILE_NAME, Ledger, open_ledger
+from rebuilder.store.ledger import Ledger
+from rebuilder.store.opening import open_database
 from rebuilder.world.files import storage_errors
 from rebuilder.world.http import HttpFetcher
 
@@ -56,8 +57,8 @@ def open_engine(settings: Settings) -> Engine:
 
 
 def ledger_of(settings: Settings) -> Ledger:
-    """Open the ledger of this state directory."""
-    return open_ledger(settings.state / FILE_NAME)
+    """Open the ledger that the settings name: the farm's, or that of the state directory."""
+    return Ledger(open_database(settings))
 
 
 def prepared_of(settings: Settings, engine: Engine) -> PreparedIndex:
