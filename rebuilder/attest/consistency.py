@@ -147,11 +147,12 @@ def _quorum(dossier: Dossier, comparison: ArtifactComparison) -> None:
     apart, pending = answer is Agreement.DISAGREEING, answer is Agreement.INCOMPLETE
     if apart or pending:
         require(comparison.verdict is Verdict.UNDECIDED, f"builders are {answer}, and that leaves no answer")
+        require(comparison.rebuilt is None, f"builders are {answer}, and one's file is called the rebuilt one")
     named = Cause.DISAGREEMENT in comparison.causes
     require(named == apart, "`disagreement` is a cause when builders gave different bytes, and only then")
     waits = Cause.QUORUM_PENDING in comparison.causes
     require(waits or not pending, "a builder of the quorum did not succeed, and `quorum-pending` is no cause")
-    require(pending or not waits or comparison.rebuilt is None, "`quorum-pending`, yet every builder answered")
+    require(not waits or comparison.rebuilt is None, "`quorum-pending`, yet a file is called the rebuilt one")
 
 
 def _verdict(dossier: Dossier, comparison: ArtifactComparison) -> None:
@@ -163,9 +164,7 @@ def _verdict(dossier: Dossier, comparison: ArtifactComparison) -> None:
         and comparison.rebuilt is not None
         and (comparison.reference.digest == comparison.rebuilt.digest)
     )
-    agreed = agreement(dossier.runs, comparison.filename) is Agreement.UNANIMOUS
-    reproduced = comparison.verdict is Verdict.REPRODUCED
-    require((equal and agreed) == reproduced, "reproduced means equal digests, and only that")
+    require(equal == (comparison.verdict is Verdict.REPRODUCED), "reproduced means equal digests, and only that")
     require(comparison.causes == in_reporting_order(comparison.causes), "causes are listed once, in reporting order")
     require(comparison.findings_omitted >= 0, "a negative number of findings was left out")
     built = dossier.rebuild is not None and dossier.rebuild.outcome is Outcome.SUCCEEDED

@@ -5,6 +5,8 @@
    each builder's digest is a finding of its own. There is no majority: one of them built what the others did not.
 3. Where those that succeeded agree and another did not succeed, it is `undecided`: the cause of that run's outcome, and
    `quorum-pending`.
+4. Without agreement no builder's file is called the rebuilt one: no link and no provenance may vouch for bytes that
+   perhaps nobody built. What each gave is in its record.
 """
 
 from __future__ import annotations
@@ -84,7 +86,7 @@ def _undecided(artifact: ArtifactComparison, causes: set[Cause]) -> ArtifactComp
         verdict=Verdict.UNDECIDED,
         causes=in_reporting_order(causes | set(kept)),
         reference=artifact.reference,
-        rebuilt=artifact.rebuilt,
+        rebuilt=None,
     )
 
 

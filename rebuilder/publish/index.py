@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from rebuilder.model.agreement import digest_in
 from rebuilder.model.codec import later
 from rebuilder.model.digest import Digest
 from rebuilder.model.verdict import Verdict
@@ -124,5 +125,9 @@ def _mentions(result: Result) -> Iterable[tuple[str, str, Verdict, Digest]]:
             yield artifact.filename, "reference", artifact.verdict, artifact.reference.digest
         if artifact.rebuilt:
             yield artifact.filename, "rebuilt", artifact.verdict, artifact.rebuilt.digest
+            continue
+        for run in dossier.runs if dossier.others else ():  # builders that differ: what each of them gave
+            if made := digest_in(run, artifact.filename):
+                yield artifact.filename, "rebuilt", artifact.verdict, made
     for source in dossier.release.sources:
         yield source.filename, "source", dossier.verdict, source.digest

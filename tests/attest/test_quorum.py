@@ -105,6 +105,9 @@ def test_builders_that_differ_leave_no_answer(tmp_path: Path) -> None:
     assert len({each["rebuilt"]["sha256"] for each in claim["builders"]}) == 2
     assert predicate(result, "slsa-vsa")["verificationResult"] == "FAILED"
     assert not (result / "links").exists()
+    assert not list(result.rglob("slsa-provenance.dsse.json"))
+    (link, *_) = result.glob(f"unreproduced/{FILENAME}/metablock/*.link")
+    assert json.loads(link.read_bytes())["signed"]["products"] == {}
     assert "do not agree about" in value.reason
     report = check(result, KEYS)
     assert report.verdict is Verdict.UNDECIDED

@@ -26,6 +26,7 @@ from tests.attest.builders import (
     compared,
     disagreeing,
     failed,
+    one,
     other_outputs,
     run_of,
     sign,
@@ -35,11 +36,12 @@ from tests.attest.builders import (
 from tests.attest.factory import BUILDER, Staged, dossier
 
 STATEMENT = f"attestations/{FILENAME}/verdict.dsse.json"
+PUBLISHED = one(dossier().dossier).rebuilt
 
 
 def hidden() -> Dossier:
     """Say of a disagreement that it was reproduced, as the first builder has it."""
-    return compared(disagreeing(), verdict=Verdict.REPRODUCED, causes=(), findings=())
+    return compared(disagreeing(), verdict=Verdict.REPRODUCED, causes=(), findings=(), rebuilt=PUBLISHED)
 
 
 def pending() -> Dossier:
@@ -57,8 +59,12 @@ def others(*changes: dict[str, object]) -> Dossier:
 
 LIES: dict[str, tuple[Callable[[], Dossier], str]] = {
     "disagreement-hidden": (hidden, "builders are disagreeing, and that leaves no answer"),
+    "published-bytes-called-rebuilt-in-a-disagreement": (
+        lambda: compared(disagreeing(), rebuilt=PUBLISHED),
+        "builders are disagreeing, and one's file is called the rebuilt one",
+    ),
     "disagreement-called-different": (
-        lambda: compared(disagreeing(), verdict=Verdict.DIFFERENT, causes=(Cause.PAYLOAD_CHANGED,)),
+        lambda: compared(disagreeing(), verdict=Verdict.DIFFERENT, causes=(Cause.PAYLOAD_CHANGED,), rebuilt=PUBLISHED),
         "builders are disagreeing, and that leaves no answer",
     ),
     "disagreement-called-a-failed-build": (
@@ -74,7 +80,7 @@ LIES: dict[str, tuple[Callable[[], Dossier], str]] = {
         "`disagreement` is a cause when builders gave different bytes",
     ),
     "quorum-pending-hidden": (
-        lambda: compared(pending(), verdict=Verdict.REPRODUCED, causes=()),
+        lambda: compared(pending(), verdict=Verdict.REPRODUCED, causes=(), rebuilt=PUBLISHED),
         "builders are incomplete, and that leaves no answer",
     ),
     "quorum-pending-called-a-failed-build": (
@@ -83,7 +89,7 @@ LIES: dict[str, tuple[Callable[[], Dossier], str]] = {
     ),
     "quorum-pending-invented": (
         lambda: compared(agreeing(), verdict=Verdict.UNDECIDED, causes=(Cause.QUORUM_PENDING,)),
-        "yet every builder answered",
+        "yet a file is called the rebuilt one",
     ),
     "another-rebuild-duplicated": (
         lambda: replace(agreeing(), others=agreeing().others[:1] * 2),

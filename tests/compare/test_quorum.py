@@ -49,6 +49,7 @@ def test_builders_that_differ_leave_no_answer(first: FileReference, second: File
     comparison = judged(*runs)
     (artifact,) = comparison.artifacts
     assert (artifact.verdict, artifact.causes) == (Verdict.UNDECIDED, (Cause.DISAGREEMENT,))
+    assert artifact.rebuilt is None
     assert [finding.rebuilt for finding in artifact.findings] == [str(first.digest), str(second.digest)]
     reason = reason_of(comparison, runs)
     assert reason.startswith(f"2 builders do not agree about {NAME}: aaaaaaaaaaaaaaaa sha256:")

@@ -30,7 +30,7 @@ def together(*, agree: bool = True, version: str = "1.7.18-3.1", day: int = 0) -
         return replace(value, others=tuple(runs))
     first, *rest = value.comparison.artifacts
     made = (factory.reference(first.filename, "another builder's"), *runs[1].outputs[1:])
-    apart = replace(first, verdict=Verdict.UNDECIDED, causes=(Cause.DISAGREEMENT,))
+    apart = replace(first, verdict=Verdict.UNDECIDED, causes=(Cause.DISAGREEMENT,), rebuilt=None)
     return replace(
         value,
         others=(runs[0], replace(runs[1], outputs=made)),
@@ -69,6 +69,8 @@ def test_a_disagreement_is_seen_on_every_page(tmp_path: Path, blobs: LocalBlobs)
     assert "3 builders\u2019 word: they do not agree" in page.text
     made = value.others[1].outputs[0].digest
     assert str(made) in page.text
+    assert "nothing that all builders gave" in page.text
+    assert (tmp_path / f"by-digest/sha256/{made.hex}.json").is_file()
     assert "3 builders do not agree about a file" in page.text
     assert "Builders disagree" in Page(tmp_path / "index.html").text
     assert '<category term="disagreement"/>' in (tmp_path / "feed.atom").read_text()
