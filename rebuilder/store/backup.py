@@ -19,6 +19,7 @@ from typing import Any, BinaryIO
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
+from sqlalchemy.exc import DataError, IntegrityError, ProgrammingError
 
 from rebuilder.errors import HostileInput, UsageError
 from rebuilder.model.codec import parse_json, render, render_time
@@ -118,7 +119,7 @@ def _read(connection: Connection, stream: BinaryIO, name: str) -> Copied:
             waiting.append(_row(tables[-1], value, name))
             rows += 1
         if len(waiting) == _AT_ONCE or (waiting and isinstance(value, dict)):
-            connection.execute(tables[-1].insert(), waiting)
+            _insert(connection, tables[-1], waiting, name)
             waiting = []
         if isinstance(value, dict) and "sha256" in value:
             if (
@@ -147,6 +148,13 @@ def _announced(value: dict[str, Any], place: int, name: str) -> sa.TableClause:
         if value == {"table": stored.name, "columns": [column.name for column in stored.c]}:
             return stored
     raise HostileInput(f"{name}: expected the tables of schema {SCHEMA_VERSION}, found {str(value.get('table'))[:60]}")
+
+
+def _insert(connection: Connection, table: sa.TableClause, rows: list[dict[str, Any]], name: str) -> None:
+    try:
+        connection.execute(table.insert(), rows)
+    except (IntegrityError, DataError, ProgrammingError) as error:
+        raise HostileInput(f"{name}: cut short or altered: rows of {table.name} that no ledger holds") from error
 
 
 def _row(table: sa.TableClause, value: list[Any], name: str) -> dict[str, Any]:

@@ -133,9 +133,10 @@ class Workers:
         with self._database.write() as connection:
             gone = sa.tuple_(_NONCES.c.keyid, _NONCES.c.nonce).in_(expired.with_for_update(skip_locked=True))
             values = {"keyid": keyid, "nonce": nonce, "expires_at": until}
-            made = connection.execute(insert(connection, _NONCES).values(**values).on_conflict_do_nothing()).rowcount
+            statement = insert(connection, _NONCES).values(**values).on_conflict_do_nothing()
+            made = connection.execute(statement.returning(_NONCES.c.nonce)).first()
             connection.execute(_NONCES.delete().where(gone))
-        return made == 1
+        return made is not None
 
     def revoke(self, keyid: str, at: datetime) -> None:
         """Let a worker in no more; what it holds expires now, so that the next sweep takes it back."""
