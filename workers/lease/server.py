@@ -12,12 +12,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-import uvicorn
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import FileResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 from rebuilder.attest.keys import PublicKey
@@ -37,6 +36,7 @@ from rebuilder.model.job import Worker
 from rebuilder.store.workers import Workers
 from workers.lease import messages, signature
 from workers.lease.bodies import Limits, read_document, received_blob
+from workers.lease.connections import PatientFile
 from workers.lease.desk import Desk
 from workers.lease.door import Door
 from workers.lease.protocol import Forbidden
@@ -131,7 +131,10 @@ class LeaseApi:
         if request.method == "HEAD":
             return Response()
         path = await run_in_threadpool(self._desk.blobs.path, digest)
-        return FileResponse(path, media_type="application/octet-stream")
+        size = (await run_in_threadpool(path.stat)).st_size
+        answer = PatientFile(path, media_type="application/octet-stream")
+        answer.within_s = self._limits.blob_grace_s + size / self._limits.slowest_bytes_s
+        return answer
 
     async def _put_blob(self, request: Request) -> Response:
         digest = _named_blob(request)
@@ -154,27 +157,6 @@ class LeaseApi:
     async def _time(self, request: Request) -> Response:
         del request
         return _json(messages.Time(now=self._desk.now()))
-
-
-def make_server(app: Starlette, host: str, port: int, *, connections: int = 256) -> uvicorn.Server:
-    """Make the server that runs an application; TLS is ended before it (docs/FARM.md)."""
-    config = uvicorn.Config(
-        app,
-        host,
-        port,
-        http="h11",
-        ws="none",
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        limit_concurrency=connections,
-        timeout_keep_alive=15,
-        timeout_graceful_shutdown=10,
-        h11_max_incomplete_event_size=32 * 1024,
-    )
-    return uvicorn.Server(config)
 
 
 def _fields(request: Request) -> dict[str, str]:

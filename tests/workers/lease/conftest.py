@@ -16,9 +16,11 @@ from rebuilder.store.blobs import LocalBlobs
 from rebuilder.store.database import Database
 from rebuilder.store.jobs import Jobs, Then
 from rebuilder.store.ledger import Ledger
+from workers.lease.bound import Bound
 from workers.lease.desk import Desk
 
 LEASE = timedelta(seconds=60)
+EVENTS_AN_HOUR = 12
 
 
 @dataclass
@@ -101,6 +103,7 @@ def office(tmp_path: Path) -> Office:
         follow=Nothing(),
         lease=LEASE,
         now=clock,
+        bound=Bound(an_hour=EVENTS_AN_HOUR),
         changed=changed.append,
     )
     return Office(database=database, desk=desk, clock=clock, changed=changed)

@@ -23,14 +23,16 @@ from tests.workers.lease.conftest import Office, new_signer
 from workers.lease import signature
 from workers.lease.bodies import Limits
 from workers.lease.client import HttpLeases, RemoteBlobs
+from workers.lease.connections import make_server
 from workers.lease.http import Patience, Wire
-from workers.lease.server import LeaseApi, make_server
+from workers.lease.server import LeaseApi
 from workers.lease.signature import Message
 from workers.observing import health_routes
 
 LIMITS = Limits(
     document_bytes=20_000, document_s=1, blob_bytes=3_000_000, blob_grace_s=1, slowest_bytes_s=10_000_000, uploads=2
 )
+IDLE_S = 2
 QUICK = Patience(connect_s=5, read_s=5, attempts=2, pause_s=0.05)
 
 
@@ -89,7 +91,7 @@ def serving(office: Office, root: Path, *, port: int = 0) -> Iterator[Served]:
     """Serve the lease API as long as the context lasts."""
     served = Served(office=office, members=Workers(office.database), root=root)
     api = LeaseApi(office.desk, served.members, served.coordinator.public_key, spool=root / "spool", limits=LIMITS)
-    server = make_server(api.app(health_routes({}, CollectorRegistry())), "127.0.0.1", port)
+    server = make_server(api.app(health_routes({}, CollectorRegistry())), "127.0.0.1", port, idle_s=IDLE_S)
     thread = threading.Thread(target=server.run)
     thread.start()
     try:

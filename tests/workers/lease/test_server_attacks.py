@@ -7,6 +7,7 @@ import secrets
 import socket
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
 
@@ -16,9 +17,8 @@ import requests
 from rebuilder.attest.signing import KeySigner
 from rebuilder.model.digest import Digest
 from rebuilder.model.job import JobKind, JobState
-from tests.workers.lease.conftest import Office, new_signer
+from tests.workers.lease.conftest import EVENTS_AN_HOUR, Office, new_signer
 from tests.workers.lease.serving import LIMITS, Served, serving
-from workers.lease.bound import EVENTS_AN_HOUR
 
 CLAIM = b'{"kind":"compare"}'
 
@@ -171,46 +171,46 @@ def test_attack_malformed_enrolment(served: Served, change: dict[str, str], word
     refused(answer, 400, words)
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
-        b"",
-        b"{",
-        b"[]",
-        b"null",
-        b'{"kind":"compare","kind":"compare"}',
-        b'{"kind":"compare","job":NaN}',
-        b'{"kind":"compare","job":0}',
-        b'{"kind":"compare","job":2147483648}',
-        b'{"kind":"compare","job":"1"}',
-        b'{"kind":"compare","job":true}',
-        b'{"kind":"everything"}',
-        b'{"kind":"\xff"}',
-        b"[" * 15_000,
-    ],
+MALFORMED = (
+    b"",
+    b"{",
+    b"[]",
+    b"null",
+    b'{"kind":"compare","kind":"compare"}',
+    b'{"kind":"compare","job":NaN}',
+    b'{"kind":"compare","job":0}',
+    b'{"kind":"compare","job":2147483648}',
+    b'{"kind":"compare","job":"1"}',
+    b'{"kind":"compare","job":true}',
+    b'{"kind":"everything"}',
+    b'{"kind":"\xff"}',
+    b"[" * 15_000,
 )
-def test_attack_malformed_json(served: Served, signer: KeySigner, body: bytes) -> None:
+
+
+def test_attack_malformed_json(served: Served, signer: KeySigner) -> None:
     """What is not exactly the document is refused, though its signature is right."""
-    answer = served.send("POST", "/v1/claim", body, served.signed(signer, "POST", "/v1/claim", body))
-    refused(answer, 400, "")
+    for body in MALFORMED:
+        answer = served.send("POST", "/v1/claim", body, served.signed(signer, "POST", "/v1/claim", body))
+        refused(answer, 400, "")
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
-        b'{"job":1,"fence":1,"outcome":"done"}',
-        b'{"job":1,"fence":1,"outcome":"failed"}',
-        b'{"job":1,"fence":1,"outcome":"failed","cause":"infrastructure","output":"sha256:%s"}' % (b"0" * 64),
-        b'{"job":1,"fence":1,"outcome":"done","output":"sha256:0"}',
-        b'{"job":1,"fence":1,"outcome":"done","output":"sha256:%s","message":"x"}' % (b"0" * 64),
-        b'{"job":1,"fence":1,"outcome":"failed","cause":"bad luck"}',
-    ],
+CONTRADICTORY = (
+    b'{"job":1,"fence":1,"outcome":"done"}',
+    b'{"job":1,"fence":1,"outcome":"failed"}',
+    b'{"job":1,"fence":1,"outcome":"failed","cause":"infrastructure","output":"sha256:%s"}' % (b"0" * 64),
+    b'{"job":1,"fence":1,"outcome":"done","output":"sha256:0"}',
+    b'{"job":1,"fence":1,"outcome":"done","output":"sha256:%s","message":"x"}' % (b"0" * 64),
+    b'{"job":1,"fence":1,"outcome":"failed","cause":"bad luck"}',
 )
-def test_attack_contradictory_report(served: Served, signer: KeySigner, body: bytes) -> None:
+
+
+def test_attack_contradictory_report(served: Served, signer: KeySigner) -> None:
     """A report is done with an output, or failed with a cause: nothing between, and the job stays as it is."""
-    answer = served.send("POST", "/v1/report", body, served.signed(signer, "POST", "/v1/report", body))
-    refused(answer, 400, "not a valid Report document")
-    assert served.office.desk.jobs.job(1).state is JobState.READY
+    for body in CONTRADICTORY:
+        answer = served.send("POST", "/v1/report", body, served.signed(signer, "POST", "/v1/report", body))
+        refused(answer, 400, "not a valid Report document")
+        assert served.office.desk.jobs.job(1).state is JobState.READY
 
 
 def test_a_report_sent_twice_is_accepted_twice(served: Served, signer: KeySigner) -> None:
@@ -284,28 +284,28 @@ def test_attack_blob_without_a_length(served: Served, signer: KeySigner) -> None
     assert raw(served, request + b"4\r\ndata\r\n0\r\n\r\n").startswith(b"HTTP/1.1 411 ")
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "..%2f..%2f..%2fetc%2fpasswd",
-        "../../../../etc/passwd",
-        "%2e%2e/" + "0" * 61,
-        "A" * 64,
-        "0" * 63,
-        "0" * 65,
-        "0" * 63 + "%00",
-        "0" * 63 + "%0a",
-        "",
-    ],
+TRICKS = (
+    "..%2f..%2f..%2fetc%2fpasswd",
+    "../../../../etc/passwd",
+    "%2e%2e/" + "0" * 61,
+    "A" * 64,
+    "0" * 63,
+    "0" * 65,
+    "0" * 63 + "%00",
+    "0" * 63 + "%0a",
+    "",
 )
-def test_attack_path_tricks_in_a_blobs_name(served: Served, signer: KeySigner, name: str) -> None:
+
+
+def test_attack_path_tricks_in_a_blobs_name(served: Served, signer: KeySigner) -> None:
     """A blob is named by 64 hexadecimal digits; anything else is no blob, whoever signs for it."""
-    path = f"/v1/blobs/sha256/{name}"
-    fields = served.signed(signer, "GET", path)
-    head = "".join(f"{field}: {value}\r\n" for field, value in fields.items())
-    answer = raw(served, f"GET {path} HTTP/1.1\r\nHost: x\r\n{head}\r\n".encode())
-    assert answer.startswith(b"HTTP/1.1 404 ")
-    assert b"root:" not in answer
+    for name in TRICKS:
+        path = f"/v1/blobs/sha256/{name}"
+        fields = served.signed(signer, "GET", path)
+        head = "".join(f"{field}: {value}\r\n" for field, value in fields.items())
+        answer = raw(served, f"GET {path} HTTP/1.1\r\nHost: x\r\n{head}\r\n".encode())
+        assert answer.startswith(b"HTTP/1.1 404 ")
+        assert b"root:" not in answer
 
 
 def test_attack_flood_of_strangers(served: Served) -> None:
@@ -366,3 +366,34 @@ def raw(served: Served, request: bytes) -> bytes:
         except ConnectionResetError:
             pass
     return answer
+
+
+def test_attack_silent_connection(served: Served) -> None:
+    """A connection on which no request is completed is closed, however it began."""
+    host, _, port = served.base.removeprefix("http://").partition(":")
+    beginnings = (b"", b"GET /healthz HT", b"GET /healthz HTTP/1.1\r\nHost: x\r\nX-Slow: ")
+    with ExitStack() as opened:
+        connections = [
+            opened.enter_context(socket.create_connection((host, int(port)), timeout=10)) for _ in beginnings
+        ]
+        for connection, beginning in zip(connections, beginnings, strict=True):
+            connection.sendall(beginning)
+        assert [connection.recv(100) for connection in connections] == [b"", b"", b""]
+
+
+def test_attack_client_that_does_not_read(served: Served, signer: KeySigner) -> None:
+    """A blob that nobody takes does not keep a connection for ever."""
+    data = secrets.token_bytes(8_000_000)
+    path = f"/v1/blobs/sha256/{served.office.desk.blobs.put(data).hex}"
+    head = "".join(f"{name}: {value}\r\n" for name, value in served.signed(signer, "GET", path).items())
+    host, _, port = served.base.removeprefix("http://").partition(":")
+    with socket.create_connection((host, int(port)), timeout=10) as connection:
+        connection.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\n{head}\r\n".encode())
+        time.sleep(3)
+        taken = 0
+        try:
+            while block := connection.recv(1 << 20):
+                taken += len(block)
+        except ConnectionResetError:
+            pass
+    assert taken < len(data)
