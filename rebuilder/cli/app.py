@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import cache
 from importlib import import_module
+from importlib.metadata import entry_points
 from typing import Any
 
 import click
@@ -36,18 +38,35 @@ VERBS: dict[str, tuple[str, str]] = {
 """Verb -> (module under rebuilder.cli holding `command`, its sentence in the overview), in the overview's order."""
 
 
+JOINED = "rebuilder.verbs"
+"""Entry points of installed parts that bring verbs: each names a table like VERBS, with whole module names."""
+
+
+@cache
+def joined() -> Mapping[str, tuple[str, str]]:
+    """Collect the verbs of installed parts: whoever only imports `rebuilder` never loads them."""
+    found: dict[str, tuple[str, str]] = {}
+    for point in sorted(entry_points(group=JOINED), key=lambda each: each.name):
+        found |= point.load()
+    return {name: entry for name, entry in found.items() if name not in VERBS}
+
+
 class Overview(click.Group):
     """A group that knows its verbs' names and sentences without importing them."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         """Return the verbs in the order in which a newcomer needs them."""
-        return list(VERBS)
+        return [*VERBS, *joined()]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
         """Import the one verb that is asked for."""
-        if cmd_name not in VERBS:
+        if cmd_name in VERBS:
+            module = f"rebuilder.cli.{VERBS[cmd_name][0]}"
+        elif cmd_name in joined():
+            module = joined()[cmd_name][0]
+        else:
             return None
-        command = import_module(f"rebuilder.cli.{VERBS[cmd_name][0]}").command
+        command = import_module(module).command
         return command if isinstance(command, click.Command) else None
 
     def resolve_command(
@@ -56,18 +75,22 @@ class Overview(click.Group):
         """Suggest the near verb for a misspelt one."""
         from rebuilder.model.table import closest  # noqa: PLC0415 - only on the way to an error
 
-        if args and args[0] not in VERBS and not args[0].startswith("-"):
-            raise click.UsageError(f"no such command: {args[0]}{closest(args[0], list(VERBS))}", ctx)
+        if args and args[0] not in VERBS and not args[0].startswith("-") and args[0] not in joined():
+            raise click.UsageError(f"no such command: {args[0]}{closest(args[0], self.list_commands(ctx))}", ctx)
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """Write the overview from the sentences here."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, sentence) for name, (_, sentence) in VERBS.items()])
+        if joined():
+            with formatter.section("Commands for a farm"):
+                formatter.write_dl([(name, sentence) for name, (_, sentence) in joined().items()])
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """Complete verbs without importing them."""
-        verbs = [CompletionItem(name, help=text) for name, (_, text) in VERBS.items() if name.startswith(incomplete)]
+        every = {**VERBS, **joined()}
+        verbs = [CompletionItem(name, help=text) for name, (_, text) in every.items() if name.startswith(incomplete)]
         return verbs or super().shell_complete(ctx, incomplete)
 
 

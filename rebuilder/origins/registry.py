@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from rebuilder.config import Settings
 from rebuilder.errors import UsageError
+from rebuilder.origins.debian import target as debian_target
 from rebuilder.origins.debian.origin import DebianOrigin
 from rebuilder.origins.origin import Origin, Question
 from rebuilder.progress import Progress
@@ -24,10 +27,27 @@ def origin_of(ecosystem: str, settings: Settings, fetcher: Fetcher, blobs: Local
     """Return the origin of an ecosystem by its purl type; raise UsageError if there is none."""
     make = _ORIGINS.get(ecosystem)
     if make is None:
-        raise UsageError(
-            f"no origin for the ecosystem {ecosystem[:40]!r}", hint=f"known are: {', '.join(sorted(_ORIGINS))}"
-        )
+        raise _unknown(ecosystem)
     return make(settings, fetcher, blobs, progress)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Named:
+    """A target by its parts, before anybody was asked whether it exists."""
+
+    target: str
+    """Canonical package URL."""
+    suite: str
+    name: str
+
+
+def named(text: str) -> Named:
+    """Read a target without looking for it; raise UsageError for one that is malformed or of no known ecosystem."""
+    ecosystem = ecosystem_of(Question(target=text))
+    if ecosystem != "deb":
+        raise _unknown(ecosystem)
+    parsed = debian_target.parse(text)
+    return Named(target=parsed.purl, suite=parsed.suite, name=parsed.name)
 
 
 def ecosystem_of(question: Question) -> str:
@@ -35,3 +55,9 @@ def ecosystem_of(question: Question) -> str:
     if not question.target and question.artifact is not None:
         return question.artifact.suffix.removeprefix(".") or "?"
     return question.target.removeprefix("pkg:").partition(":" if not question.target.startswith("pkg:") else "/")[0]
+
+
+def _unknown(ecosystem: str) -> UsageError:
+    return UsageError(
+        f"no origin for the ecosystem {ecosystem[:40]!r}", hint=f"known are: {', '.join(sorted(_ORIGINS))}"
+    )

@@ -1,0 +1,66 @@
+"""`rebuilder block`: packages that are not rebuilt, with the reason."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from rebuilder.cli import options
+from rebuilder.cli.output import say, say_json
+from rebuilder.errors import UsageError
+from rebuilder.model.place import verify_pattern
+from workers.verbs.place import ledger_at, now, show
+
+if TYPE_CHECKING:
+    from rebuilder.store.blocks import Blocks
+
+
+@click.group("block", context_settings=options.CONTEXT)
+def command() -> None:
+    """Say which packages are not to be rebuilt, and why. `[[farm.packages]]` in the settings may say so as well."""
+
+
+@command.command("list", cls=options.JsonVerb)
+@options.config_option
+@options.json_option
+def list_blocks(config: Path | None, *, as_json: bool) -> None:
+    """List the blocks."""
+    found = _blocks(config).blocks()
+    say_json({"blocks": found}) if as_json else show(("pattern", "reason"), [(b.pattern, b.reason) for b in found])
+
+
+@command.command("add", cls=options.JsonVerb)
+@click.argument("pattern")
+@click.option("--reason", required=True, help="One sentence for whoever asks later.")
+@options.config_option
+@options.json_option
+def add(pattern: str, reason: str, config: Path | None, *, as_json: bool) -> None:
+    """Block the source packages that PATTERN names, and hold what waits for them. `*` and `?` stand for others."""
+    from rebuilder.store.blocks import Block  # noqa: PLC0415 - the database library is slow to load
+
+    try:
+        verify_pattern(pattern)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    if not reason.strip():
+        raise UsageError("a block without a reason is forgotten by nobody and understood by nobody")
+    held = _blocks(config).block(Block(pattern=pattern, reason=reason), now())
+    say_json({"pattern": pattern, "held": held}) if as_json else say(f"{pattern} is blocked; {held} jobs are held")
+
+
+@command.command("remove", cls=options.JsonVerb)
+@click.argument("pattern")
+@options.config_option
+@options.json_option
+def remove(pattern: str, config: Path | None, *, as_json: bool) -> None:
+    """Remove a block, and let go on what it held."""
+    freed = _blocks(config).unblock(pattern, now())
+    say_json({"pattern": pattern, "freed": freed}) if as_json else say(f"{pattern} is free; {freed} jobs go on")
+
+
+def _blocks(config: Path | None) -> Blocks:
+    from rebuilder.store.blocks import Blocks  # noqa: PLC0415 - the database library is slow to load
+
+    return Blocks(ledger_at(config)[1])

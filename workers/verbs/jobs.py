@@ -1,0 +1,162 @@
+"""`rebuilder jobs`: what is owed, one by one, and what a person may do about it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from rebuilder.cli import options
+from rebuilder.cli.output import say, say_json
+from rebuilder.errors import UsageError
+from rebuilder.model.codec import render_time
+from rebuilder.model.job import Job, JobKind, JobState
+from workers.verbs.place import ledger_at, now, show, since
+
+if TYPE_CHECKING:
+    from rebuilder.store.jobs import Jobs
+    from rebuilder.store.selection import Selection
+
+
+@click.group("jobs", context_settings=options.CONTEXT)
+def command() -> None:
+    """List, show, retry, cancel, hold, release and reorder jobs.
+
+    A verb that changes jobs needs to be told which: by number, --name, --suite, --kind or --state; all that is said
+    must hold. --all means every job.
+    """
+
+
+def _selecting(function: Callable[..., Any]) -> Callable[..., Any]:
+    for option in (
+        click.option("--all", "every", is_flag=True, help="Every job."),
+        click.option("--state", type=click.Choice([state.value for state in JobState]), help="Only in this state."),
+        click.option("--kind", type=click.Choice([kind.value for kind in JobKind]), help="Only this step."),
+        click.option("--suite", help="Only of this suite."),
+        click.option("--name", help="Only of this source package."),
+    ):
+        function = option(function)
+    return function
+
+
+def _chosen(numbers: tuple[int, ...], wish: dict[str, Any]) -> Selection:
+    from rebuilder.store.selection import Selection  # noqa: PLC0415 - the database library is slow to load
+
+    return Selection(
+        jobs=numbers,
+        name=wish["name"],
+        suite=wish["suite"],
+        kind=JobKind(wish["kind"]) if wish["kind"] else None,
+        state=JobState(wish["state"]) if wish["state"] else None,
+        every=wish["every"],
+    )
+
+
+def _jobs(config: Path | None) -> Jobs:
+    from rebuilder.store.jobs import Jobs  # noqa: PLC0415 - as above
+
+    return Jobs(ledger_at(config)[1])
+
+
+@command.command("list", cls=options.JsonVerb)
+@_selecting
+@click.option("--limit", type=click.IntRange(1, 100_000), default=50, show_default=True, help="At most so many.")
+@options.config_option
+@options.json_option
+def list_jobs(limit: int, config: Path | None, *, as_json: bool, **wish: Any) -> None:  # noqa: ANN401 - click's
+    """List jobs, the most urgent first."""
+    if not any(wish.values()):
+        wish["every"] = True
+    at, found = now(), _jobs(config).find(_chosen((), wish), limit=limit)
+    if as_json:
+        say_json({"jobs": found})
+        return
+    rows = [
+        (str(j.id), j.new.kind, j.state, j.new.purpose, since(j.changed_at, at), j.new.target, _why(j)) for j in found
+    ]
+    show(("job", "step", "state", "purpose", "since", "target", "message"), rows)
+    if len(found) == limit:
+        say(f"the first {limit}; --limit shows more")
+
+
+@command.command("show", cls=options.JsonVerb)
+@click.argument("number", type=int)
+@options.config_option
+@options.json_option
+def show_job(number: int, config: Path | None, *, as_json: bool) -> None:
+    """Show one job and every lease that there was on it."""
+    jobs = _jobs(config)
+    job, leases = jobs.job(number), jobs.leases_of(number)
+    if as_json:
+        held = [{"worker": each.worker, "fence": each.fence, "claimed_at": each.claimed_at} for each in leases]
+        say_json({"job": job, "leases": held})
+        return
+    say(f"job {job.id}: {job.new.kind} {job.new.target}")
+    say(f"{job.state}, {job.new.purpose}, {job.attempts} attempts; added {render_time(job.created_at)}")
+    if why := _why(job):
+        say(why)
+    rows = [(str(each.fence), each.worker[:16], render_time(each.claimed_at)) for each in leases]
+    if rows:
+        show(("fence", "worker", "claimed"), rows)
+
+
+def _why(job: Job) -> str:
+    until = f" (again at {render_time(job.not_before)})" if job.not_before else ""
+    return f"{job.cause}: {job.message}{until}" if job.cause else job.message
+
+
+Act = Callable[["Jobs", "Selection", dict[str, Any]], int]
+
+
+def _changing(name: str, sentence: str, act: Act, *extra: Callable[..., Any]) -> None:
+    """Make a verb that changes the chosen jobs and says how many those were."""
+
+    def run(numbers: tuple[int, ...], config: Path | None, *, as_json: bool, **wish: Any) -> None:  # noqa: ANN401
+        changed = act(_jobs(config), _chosen(numbers, wish), wish)
+        say_json({"changed": changed}) if as_json else say(f"{changed} jobs: {name}")
+
+    run.__doc__ = sentence
+    wrapped: Callable[..., Any] = options.json_option(options.config_option(_selecting(run)))
+    for option in extra:
+        wrapped = option(wrapped)
+    wrapped = click.argument("numbers", nargs=-1, type=int, metavar="[JOB…]")(wrapped)
+    command.command(name, cls=options.JsonVerb)(wrapped)
+
+
+def _release(jobs: Jobs, wanted: Selection, wish: dict[str, Any]) -> int:
+    if wanted.state not in {None, JobState.HELD}:
+        raise UsageError(
+            f"only held jobs are released, and not those that are {wish['state']}", hint="say `jobs retry`"
+        )
+    from dataclasses import replace  # noqa: PLC0415 - of this act alone
+
+    return jobs.retry(replace(wanted, state=JobState.HELD), now())
+
+
+_reason = click.option("--reason", default="by hand", show_default=True, help="One sentence for whoever asks later.")
+_priority = click.option("--to", type=click.IntRange(-1000, 1000), required=True, help="Lower is sooner.")
+
+_changing(
+    "retry", "Owe again what failed, was cancelled, waits or is held.", lambda jobs, which, _: jobs.retry(which, now())
+)
+_changing(
+    "cancel",
+    "End what is not begun; ask workers to stop what is.",
+    lambda jobs, which, wish: jobs.cancel(which, now(), reason=wish["reason"]),
+    _reason,
+)
+_changing(
+    "hold",
+    "Keep what waits from being begun.",
+    lambda jobs, which, wish: jobs.hold(which, now(), reason=wish["reason"]),
+    _reason,
+)
+_changing("release", "Let go on what is held.", _release)
+_changing(
+    "priority",
+    "Give jobs a number of your own, on top of their purpose's thousand.",
+    lambda jobs, which, wish: jobs.prioritize(which, wish["to"], now()),
+    _priority,
+)

@@ -1,0 +1,54 @@
+"""What every verb of the farm begins with: the settings, the ledger that they name, and the time."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+from rich.text import Text
+
+from rebuilder.cli import options
+from rebuilder.cli.output import printable
+from rebuilder.cli.table import console_for, put
+
+if TYPE_CHECKING:
+    from rebuilder.config import Settings
+    from rebuilder.store.database import Database
+
+
+def ledger_at(config: Path | None) -> tuple[Settings, Database]:
+    """Open the ledger that the settings name; StorageFailure when it refuses, is newer, or is not there."""
+    from rebuilder.store.opening import open_database  # noqa: PLC0415 - the database library is slow to load
+
+    settings = options.settings_from(config)
+    return settings, open_database(settings)
+
+
+def now() -> datetime:
+    """Return the time, to the second, as the ledger keeps it."""
+    return datetime.now(UTC).replace(microsecond=0)
+
+
+def since(moment: datetime | None, at: datetime) -> str:
+    """Say how long ago something was, roughly."""
+    if moment is None:
+        return "-"
+    seconds = max(int((at - moment).total_seconds()), 0)
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= 2 * size:
+            return f"{seconds // size} {unit}"
+    return f"{seconds} s"
+
+
+def show(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print a table on stdout; nothing of it is obeyed by the terminal."""
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
+    for heading in headings:
+        table.add_column(heading, overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(printable(cell)) for cell in row))
+    put(table, console_for(sys.stdout))

@@ -1,0 +1,110 @@
+"""`rebuilder status`: the farm at a glance."""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from rebuilder.cli import options
+from rebuilder.cli.output import say, say_json
+from rebuilder.model.codec import render_time
+from rebuilder.model.job import Backlog
+from workers.verbs.place import ledger_at, now, show, since
+
+if TYPE_CHECKING:
+    from rebuilder.store.blocks import Block, SuiteState
+    from rebuilder.store.conclusions import Event
+    from rebuilder.store.database import Database
+
+_EVENTS = 5
+_SILENT_S = 600
+"""A worker that was not heard of for so long is called silent."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerCount:
+    """Enrolled workers, by what they do now."""
+
+    working: int
+    draining: int
+    silent: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """Everything that `status` shows."""
+
+    at: datetime
+    backlog: Backlog
+    workers: WorkerCount
+    suites: tuple[SuiteState, ...]
+    blocks: tuple[Block, ...]
+    events: tuple[Event, ...]
+    """The newest."""
+
+
+@options.verb("status", "rebuilder status\nrebuilder status --watch 5")
+@click.option("--watch", type=click.FloatRange(0.5, 3600), metavar="SECONDS", help="Show it again and again.")
+@options.config_option
+@options.json_option
+def command(watch: float | None, config: Path | None, *, as_json: bool) -> None:
+    """Show what the farm owes, who works, and what somebody must look at."""
+    _, database = ledger_at(config)
+    while True:
+        status = _read(database, now())
+        if watch is not None and not as_json and sys.stdout.isatty():
+            click.clear()
+        say_json(status) if as_json else _tell(status)
+        if watch is None:
+            return
+        sys.stdout.flush()
+        time.sleep(watch)
+
+
+def _read(database: Database, at: datetime) -> Status:
+    from rebuilder.store.blocks import Blocks  # noqa: PLC0415 - the database library is slow to load
+    from rebuilder.store.jobs import Jobs  # noqa: PLC0415 - as above
+    from rebuilder.store.ledger import Ledger  # noqa: PLC0415 - as above
+    from rebuilder.store.workers import Workers  # noqa: PLC0415 - as above
+
+    enrolled = [worker for worker in Workers(database).every() if worker.revoked_at is None]
+    silent = [
+        worker for worker in enrolled if worker.seen_at is None or (at - worker.seen_at).total_seconds() > _SILENT_S
+    ]
+    draining = [worker for worker in enrolled if worker.draining and worker not in silent]
+    blocks = Blocks(database)
+    return Status(
+        at=at,
+        backlog=Jobs(database).backlog(),
+        workers=WorkerCount(
+            working=len(enrolled) - len(silent) - len(draining), draining=len(draining), silent=len(silent)
+        ),
+        suites=blocks.suites(),
+        blocks=blocks.blocks(),
+        events=Ledger(database).events()[-_EVENTS:],
+    )
+
+
+def _tell(status: Status) -> None:
+    backlog, workers = status.backlog, status.workers
+    show(("state", "jobs"), [(state, str(count)) for state, count in backlog.by_state] or [("-", "no jobs")])
+    if backlog.ready_by_kind:
+        show(("ready", "jobs"), [(kind, str(count)) for kind, count in backlog.ready_by_kind])
+    ready, leased = since(backlog.oldest_ready, status.at), since(backlog.oldest_lease, status.at)
+    say(f"oldest ready: {ready}; oldest lease: {leased}")
+    say(f"workers: {workers.working} working, {workers.draining} draining, {workers.silent} silent")
+    for suite in status.suites:
+        if suite.paused is not None:
+            say(f"paused  {suite.suite}: {suite.paused}")
+        if suite.quota is not None:
+            say(f"quota   {suite.suite}: {suite.quota} rebuilds at once")
+    for block in status.blocks:
+        say(f"blocked {block.pattern}: {block.reason}")
+    for event in status.events:
+        say(f"{render_time(event.at)}  {event.kind}  {event.subject}: {event.detail}")

@@ -1,0 +1,101 @@
+"""`rebuilder sync`: whole suites in, jobs out."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from rebuilder.cli import options
+from rebuilder.cli.output import say, say_json
+from rebuilder.model.catalogue import Catalogue
+from rebuilder.model.quantity import render_size
+from workers.verbs.place import ledger_at, now, show
+
+if TYPE_CHECKING:
+    from rebuilder.store.estimate import Estimate
+    from rebuilder.store.schedule import Synced
+
+EXAMPLES = """
+rebuilder sync deb:trixie deb:trixie-security
+rebuilder sync deb:trixie --dry-run
+rebuilder sync deb:trixie-security --quorum 2 --limit 50
+"""
+
+
+@options.verb("sync", EXAMPLES)
+@click.argument("suites", nargs=-1, required=True, metavar="SUITE…")
+@click.option("--architecture", "architectures", multiple=True, metavar="ARCH", help="amd64 and all, if not said.")
+@click.option("--quorum", type=click.IntRange(1, 99), help="Builders that must agree (default: farm.quorum).")
+@click.option("--limit", type=click.IntRange(1), help="Owe at most so many, the most urgent.")
+@click.option("--dry-run", is_flag=True, help="Change nothing; estimate what the sync will cost.")
+@options.config_option
+@options.json_option
+def command(  # noqa: PLR0913 - options of one verb
+    suites: tuple[str, ...],
+    architectures: tuple[str, ...],
+    quorum: int | None,
+    limit: int | None,
+    config: Path | None,
+    *,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Import whole suites and owe a rebuild of everything that is due.
+
+    A suite is named with its ecosystem: deb:trixie. Each stands for itself: name deb:trixie-security as well. What is
+    due: security updates first, then new uploads, what was never built, regressions, and re-checks by age.
+    """
+    from rebuilder.origins.origin import Question  # noqa: PLC0415 - as above
+    from rebuilder.origins.registry import ecosystem_of, origin_of  # noqa: PLC0415 - slow to load
+    from rebuilder.progress import Silent  # noqa: PLC0415 - as above
+    from rebuilder.store.blobs import LocalBlobs  # noqa: PLC0415 - as above
+    from rebuilder.world.http import HttpFetcher  # noqa: PLC0415 - as above
+    from workers.scheduling import Wish, sync  # noqa: PLC0415 - as above
+
+    settings, database = ledger_at(config)
+
+    def catalogue(suite: str, at: datetime, wanted: tuple[str, ...]) -> Catalogue:
+        blobs = LocalBlobs(settings.blobs_dir)
+        ecosystem = ecosystem_of(Question(target=suite))
+        return origin_of(ecosystem, settings, HttpFetcher(), blobs, Silent()).catalogue(suite, at, wanted)
+
+    wish = Wish(
+        suites=suites,
+        architectures=tuple(dict.fromkeys(architectures)) or ("amd64", "all"),
+        quorum=quorum or settings.farm.quorum,
+        limit=limit,
+        is_trial=dry_run,
+    )
+    synced = sync(wish, settings.farm, database, catalogue, now())
+    say_json(synced) if as_json else _tell(synced)
+
+
+def _tell(synced: Synced) -> None:
+    rows = [
+        (
+            each.suite,
+            "as before" if each.is_current else "imported",
+            *map(str, (each.offered, each.new, each.changed, each.removed, each.cancelled)),
+        )
+        for each in synced.changes
+    ]
+    show(("suite", "", "offers", "new", "changed", "removed", "cancelled"), rows)
+    for change in synced.changes:
+        for event in change.events:
+            say(f"{event.kind}  {event.subject}: {event.detail}")
+    if synced.by_purpose:
+        show(("purpose", "jobs"), [(purpose, str(count)) for purpose, count in synced.by_purpose])
+    if synced.estimate is not None:
+        _tell_cost(synced.estimate)
+    else:
+        say(f"{synced.added} jobs added" if synced.added else "nothing is due")
+
+
+def _tell_cost(cost: Estimate) -> None:
+    hours = "unknown: no run is recorded yet" if cost.builder_hours is None else f"about {cost.builder_hours}"
+    say(f"would add {cost.jobs} jobs: {cost.rebuilds} rebuilds or more")
+    say(f"builder-hours: {hours} ({cost.known} of the packages were run before; an average run for the others)")
+    say(f"disk: about {render_size(cost.disk_bytes)} for what is published and what is rebuilt")

@@ -1,0 +1,146 @@
+"""`rebuilder workers`: who may work."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from rebuilder.cli import options
+from rebuilder.cli.output import say, say_json
+from rebuilder.errors import UsageError
+from rebuilder.model.codec import render_time
+from rebuilder.model.job import JobKind, ResourceClass, Worker
+from rebuilder.model.quantity import parse_duration
+from workers.verbs.place import ledger_at, now, show, since
+
+if TYPE_CHECKING:
+    from rebuilder.store.workers import Workers
+
+
+@click.group("workers", context_settings=options.CONTEXT)
+def command() -> None:
+    """List workers, make enrolment tokens, revoke and drain."""
+
+
+@command.command("list", cls=options.JsonVerb)
+@options.config_option
+@options.json_option
+def list_workers(config: Path | None, *, as_json: bool) -> None:
+    """List every worker that ever enrolled."""
+    at, found = now(), _workers(config).every()
+    if as_json:
+        say_json({"workers": found})
+        return
+    rows = [
+        (
+            each.keyid[:16],
+            each.name,
+            _state(each),
+            ",".join(each.roles),
+            ",".join(each.tags),
+            each.fault_domain,
+            since(each.seen_at, at),
+        )
+        for each in found
+    ]
+    show(("key", "name", "state", "roles", "tags", "fault domain", "seen"), rows)
+
+
+@command.command("token", cls=options.JsonVerb)
+@click.option(
+    "--role", "roles", multiple=True, required=True, type=click.Choice([kind.value for kind in JobKind]), help="A step."
+)
+@click.option("--domain", required=True, help="Fault domain: a quorum never counts two workers of one.")
+@click.option("--tag", "tags", multiple=True, help="What it offers, for instance amd64.")
+@click.option(
+    "--resources",
+    multiple=True,
+    type=click.Choice([each.value for each in ResourceClass]),
+    default=("small",),
+    show_default=True,
+    help="Which sizes of jobs it may do.",
+)
+@click.option("--expires", default="1 h", show_default=True, help="For how long it can be used.")
+@options.config_option
+@options.json_option
+def token(  # noqa: PLR0913, PLR0917 - options of one verb
+    roles: tuple[str, ...],
+    domain: str,
+    tags: tuple[str, ...],
+    resources: tuple[str, ...],
+    expires: str,
+    config: Path | None,
+    *,
+    as_json: bool,
+) -> None:
+    """Make a one-time token that one worker enrols with; it is shown once, and only its digest is kept."""
+    from rebuilder.store.workers import Grant  # noqa: PLC0415 - the database library is slow to load
+
+    at = now()
+    until = at + _duration(expires)
+    grant = Grant(
+        roles=tuple(JobKind(role) for role in roles),
+        fault_domain=domain,
+        tags=tags,
+        resources=tuple(ResourceClass(each) for each in resources),
+    )
+    secret = _workers(config).make_token(grant, at, expires=until)
+    say_json({"token": secret, "expires_at": until}) if as_json else say(secret)
+
+
+@command.command("revoke", cls=options.JsonVerb)
+@click.argument("key")
+@options.config_option
+@options.json_option
+def revoke(key: str, config: Path | None, *, as_json: bool) -> None:
+    """Let a worker in no more; what it holds goes to others. KEY is its key's id, or the beginning of it."""
+    workers = _workers(config)
+    worker = _named(workers, key)
+    workers.revoke(worker.keyid, now())
+    say_json({"revoked": worker.keyid}) if as_json else say(f"revoked {worker.name} ({worker.keyid[:16]})")
+
+
+@command.command("drain", cls=options.JsonVerb)
+@click.argument("key")
+@click.option("--undo", is_flag=True, help="Give it work again.")
+@options.config_option
+@options.json_option
+def drain(key: str, config: Path | None, *, undo: bool, as_json: bool) -> None:
+    """Give a worker nothing new; it finishes what it holds. KEY is its key's id, or the beginning of it."""
+    workers = _workers(config)
+    worker = _named(workers, key)
+    workers.drain(worker.keyid, draining=not undo)
+    words = "works again" if undo else "drains"
+    say_json({"worker": worker.keyid, "draining": not undo}) if as_json else say(f"{worker.name} {words}")
+
+
+def _workers(config: Path | None) -> Workers:
+    from rebuilder.store.workers import Workers  # noqa: PLC0415 - the database library is slow to load
+
+    return Workers(ledger_at(config)[1])
+
+
+def _named(workers: Workers, key: str) -> Worker:
+    found = [worker for worker in workers.every() if key and worker.keyid.startswith(key)]
+    if len(found) != 1:
+        raise UsageError(
+            f"expected the key of one worker, found {len(found)} that begin with {key[:64]!r}",
+            hint="`rebuilder workers list` shows them",
+        )
+    return found[0]
+
+
+def _duration(text: str) -> timedelta:
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise UsageError(f"--expires: {error}") from error
+
+
+def _state(worker: Worker) -> str:
+    if worker.revoked_at is not None:
+        return f"revoked {render_time(worker.revoked_at)}"
+    return "draining" if worker.draining else "enrolled"
