@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
-from typing import TextIO
+from typing import Any, TextIO
 
 import structlog
 import uvicorn
@@ -33,7 +33,12 @@ Check = Callable[[], None]
 
 def configure_logs(role: str, stream: TextIO, *, level: int = logging.INFO) -> None:
     """Write everything that is logged, by us and by libraries, as JSON lines to `stream`, with the role on each."""
+
+    def named(_: object, __: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        return {"role": role, **line}
+
     shared: list[structlog.typing.Processor] = [
+        named,
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
@@ -62,7 +67,6 @@ def configure_logs(role: str, stream: TextIO, *, level: int = logging.INFO) -> N
     for name in _QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
     structlog.contextvars.clear_contextvars()
-    structlog.contextvars.bind_contextvars(role=role)
 
 
 @contextmanager

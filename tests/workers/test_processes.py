@@ -1,0 +1,178 @@
+"""The farm's processes as they are started for real: `python -m workers ROLE`, each ready, each ended in good order."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import requests
+
+from rebuilder.attest.keys import Role
+from rebuilder.attest.keystore import enrolled
+from rebuilder.store.database import Database
+from tests.servers import Postgres, free_port
+from tools import farm_secrets
+
+_PATIENCE_S = 90
+
+
+@dataclass(kw_only=True)
+class Process:
+    """A role that runs."""
+
+    program: subprocess.Popen[bytes]
+    health: str
+    log: Path
+
+    def ready(self) -> dict[str, object]:
+        """Wait until it answers, and say what it answers at last."""
+        deadline = time.monotonic() + _PATIENCE_S
+        while time.monotonic() < deadline and self.program.poll() is None:
+            with suppress(requests.ConnectionError):
+                answer = requests.get(f"{self.health}/readyz", timeout=10)
+                if answer.status_code == 200:
+                    return dict(answer.json())
+            time.sleep(0.1)
+        raise AssertionError(f"not ready: {self.log.read_text()}")
+
+    def end(self) -> int:
+        """Ask it to end; return its exit code."""
+        self.program.send_signal(signal.SIGTERM)
+        return self.program.wait(_PATIENCE_S)
+
+
+@contextmanager
+def process(root: Path, *words: str, **settings: str) -> Iterator[Process]:
+    """Run a role with these settings, and kill what is left of it in the end."""
+    port, log = free_port(), root.with_suffix(".log")
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("REBUILDER_")}
+    environment |= {"REBUILDER_STATE": str(root), "REBUILDER_CACHE": str(root / "cache")}
+    environment |= {f"REBUILDER_{key.upper()}": value for key, value in settings.items()}
+    argv = [sys.executable, "-m", "workers", "--host", "127.0.0.1", "--health-port", str(port), *words]
+    with log.open("wb") as stream:
+        program = subprocess.Popen(argv, env=environment, stdout=stream, stderr=stream, cwd=root.parent)
+    try:
+        yield Process(program=program, health=f"http://127.0.0.1:{port}", log=log)
+    finally:
+        program.kill()
+        program.wait(_PATIENCE_S)
+
+
+@pytest.fixture
+def farm(tmp_path: Path) -> Path:
+    """Make the keys and state directories of a farm, as `make up` does."""
+    farm_secrets.prepare(tmp_path / "farm", builders=2, architecture="amd64", owner=os.geteuid())
+    return tmp_path / "farm"
+
+
+@pytest.fixture
+def ledger(postgres_server: Postgres, postgres_database: Database, tmp_path: Path) -> dict[str, str]:
+    """Settings that name an empty ledger on a real PostgreSQL."""
+    secret = tmp_path / "password"
+    secret.write_text(postgres_server.password)
+    return {"farm_database": postgres_server.address, "farm_database_password_file": str(secret)}
+
+
+def test_a_coordinator_and_its_workers_are_ready_and_end(farm: Path, ledger: dict[str, str], tmp_path: Path) -> None:
+    """The coordinator enrols whom the operator named, workers find it, and SIGTERM ends all of them with 0."""
+    shutil.copy(farm / "secrets" / "attestation.pem", farm / "signer" / "keys")
+    port = free_port()
+    settings = {"farm_coordinator": f"http://127.0.0.1:{port}", "results": str(tmp_path / "results")}
+    with ExitStack() as stack:
+        coordinator = stack.enter_context(process(farm / "coordinator", "coordinator", "--port", str(port), **ledger))
+        assert coordinator.ready()["parts"] == {"ledger": "ok"}
+        kinds = {"comparer": "compare", "signer": "sign", "publisher": "publish"}
+        workers = [
+            stack.enter_context(process(farm / name, "worker", kind, **settings)) for name, kind in kinds.items()
+        ]
+        for each in workers:
+            assert each.ready()["parts"] == {"coordinator": "ok"}
+        wait_for(f"{coordinator.health}/metrics", 'rebuilder_workers{standing="seen"} 3.0')
+        assert [each.end() for each in (*workers, coordinator)] == [0, 0, 0, 0]
+        logs = [each.log.read_text() for each in (*workers, coordinator)]
+    assert [text for text in logs if "Traceback" in text or '"level": "error"' in text] == []
+
+
+def wait_for(url: str, words: str) -> None:
+    """Wait until an answer has these words."""
+    deadline = time.monotonic() + _PATIENCE_S
+    while words not in (text := requests.get(url, timeout=10).text):
+        assert time.monotonic() < deadline, text
+        time.sleep(0.2)
+
+
+def test_a_refused_password_ends_with_the_documented_code(farm: Path, ledger: dict[str, str]) -> None:
+    """A database that refuses the password is one line in the log and exit code 4, with the password nowhere."""
+    Path(ledger["farm_database_password_file"]).write_text("guessed-wrong")
+    with process(farm / "coordinator", "coordinator", **ledger) as coordinator:
+        assert coordinator.program.wait(_PATIENCE_S) == 4
+        text = coordinator.log.read_text()
+    assert "password authentication failed" in text
+    assert "guessed-wrong" not in text
+    assert "Traceback" not in text
+
+
+def test_a_worker_without_a_coordinator_stays_and_says_so(farm: Path) -> None:
+    """A coordinator that does not answer is waited for: alive, not ready, and the part is named."""
+    nobody = f"http://127.0.0.1:{free_port()}"
+    with process(farm / "publisher", "worker", "publish", farm_coordinator=nobody) as worker:
+        deadline = time.monotonic() + _PATIENCE_S
+        answer = None
+        while answer is None and time.monotonic() < deadline:
+            with suppress(requests.ConnectionError):
+                answer = requests.get(f"{worker.health}/readyz", timeout=60)
+            time.sleep(0.1)
+        assert answer is not None
+        assert (answer.status_code, answer.json()["parts"]) == (503, {"coordinator": "unavailable"})
+        assert requests.get(f"{worker.health}/healthz", timeout=10).status_code == 200
+
+
+@pytest.mark.parametrize("kind", ["publish", "sign"])
+def test_a_worker_that_is_told_no_coordinator_is_a_usage_error(farm: Path, kind: str) -> None:
+    """A missing setting is exit code 2 and its name."""
+    with process(farm / "publisher", "worker", kind) as worker:
+        assert worker.program.wait(_PATIENCE_S) == 2
+        assert "farm.coordinator is not set" in worker.log.read_text()
+
+
+def test_the_web_server_gives_the_results(farm: Path, tmp_path: Path) -> None:
+    """Files of the results directory, index.html for a directory, and nothing above it."""
+    results, port = tmp_path / "results", free_port()
+    results.mkdir()
+    (results / "index.html").write_text("<p>results")
+    (tmp_path / "secret").write_text("not for the web")
+    (farm / "web").mkdir()
+    with process(farm / "web", "web", "--port", str(port), results=str(results)) as web:
+        web.ready()
+        assert requests.get(f"http://127.0.0.1:{port}/", timeout=10).text == "<p>results"
+        for path in ("/../secret", "/%2e%2e/secret"):
+            assert "not for" not in requests.get(f"http://127.0.0.1:{port}{path}", timeout=10).text
+
+
+def test_state_directories_know_only_what_their_role_needs(farm: Path) -> None:
+    """The attestation key is in no role's directory; the signer knows builders and comparer, each with its domain."""
+    held = {path.relative_to(farm).parts[0] for path in farm.rglob("attestation.pem")}
+    assert held == {"secrets", "attestation"}
+    signer = farm / "signer"
+    assert len(enrolled(signer, Role.BUILDER)) == 2
+    assert len(enrolled(signer, Role.COMPARER)) == 1
+    domains = {path.read_text().strip() for path in (signer / "enrolled" / "builder").glob("*.domain")}
+    assert domains == {"here-1", "here-2"}
+    for path in (*(farm / "secrets").iterdir(), *farm.rglob("keys/*.pem")):
+        assert path.stat().st_mode & 0o077 == 0, path
+
+
+def test_preparing_again_replaces_nothing(farm: Path) -> None:
+    """Keys and passwords of a farm that runs stay what they are."""
+    before = {path: path.read_bytes() for path in farm.rglob("*") if path.is_file()}
+    farm_secrets.prepare(farm, builders=2, architecture="amd64", owner=os.geteuid())
+    assert {path: path.read_bytes() for path in farm.rglob("*") if path.is_file()} == before

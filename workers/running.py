@@ -1,0 +1,190 @@
+"""The farm's processes: the coordinator, a worker of one kind, the web server; each serves its health as well."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import structlog
+from prometheus_client import CollectorRegistry
+from starlette.applications import Starlette
+from starlette.routing import Mount
+from starlette.staticfiles import StaticFiles
+
+from rebuilder.attest.keys import Role
+from rebuilder.attest.keystore import ensure_key
+from rebuilder.config import Settings
+from rebuilder.errors import RebuilderError
+from rebuilder.model.digest import Digest
+from rebuilder.model.job import Job, JobKind
+from rebuilder.store.leadership import Leadership
+from workers.coordinator.opening import Coordinator, open_coordinator
+from workers.coordinator.reconcile import lead, sweep
+from workers.lease.connections import make_server
+from workers.lease.desk import nobody_to_wake
+from workers.lease.protocol import Claim
+from workers.lease.server import LeaseApi
+from workers.metrics import Disk, LedgerMetrics, Timed, WorkerMetrics
+from workers.observing import Check, bound, health_app, health_routes, served
+from workers.roles.place import Place, Step
+from workers.serving import Post, serve
+from workers.starting import attester_of, enrol_members, now, open_blobs, open_database, open_worker
+
+_POLL_S = 2.0
+_LONGEST_PAUSE_S = 60.0
+_DISKS_EVERY_S = 300.0
+_ENDS_WITHIN_S = 30.0
+
+Stopped = threading.Event
+"""Set when the process shall end: between two jobs, and within seconds where nothing runs."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ports:
+    """Where a process listens."""
+
+    host: str
+    health: int
+    service: int
+    """The lease API, or the results."""
+
+
+class LoggedProgress:
+    """A listener that writes what it hears into the log (`rebuilder.progress.Progress`)."""
+
+    def __init__(self) -> None:
+        self._log = structlog.stdlib.get_logger("rebuilder")
+
+    def phase(self, target: str, name: str, detail: str = "") -> None:
+        """See Progress.phase."""
+        self._log.info(name, target=target, detail=detail)
+
+    def advance(self, target: str, done: int, total: int | None, unit: str) -> None:
+        """See Progress.advance: too much for a log."""
+
+    def note(self, target: str, message: str) -> None:
+        """See Progress.note."""
+        self._log.warning(message, target=target)
+
+
+def run_worker(kind: JobKind, settings: Settings, ports: Ports, stopped: Stopped) -> None:
+    """Do jobs of one kind until `stopped`; what ends the loop for a while is logged, and tried again later."""
+    log = structlog.stdlib.get_logger("worker")
+    registry = CollectorRegistry()
+    metrics = WorkerMetrics(registry)
+    opened = open_worker(kind, settings, LoggedProgress())
+    post = _observed(opened.post, metrics)
+    _measure(_disks(settings), metrics, stopped)
+    with served(health_app(opened.checks, registry), host=ports.host, port=ports.health):
+        pause = _POLL_S
+        while not stopped.wait(pause):
+            try:
+                serve(post)
+                pause = _POLL_S
+            except RebuilderError as error:
+                pause = min(2 * pause, _LONGEST_PAUSE_S)
+                log.warning("no work now", error=str(error), hint=error.hint, again_in_s=pause)
+
+
+def run_coordinator(settings: Settings, ports: Ports, stopped: Stopped) -> None:
+    """Serve the lease API, and sweep as long as this coordinator leads."""
+    log = structlog.stdlib.get_logger("coordinator")
+    database = open_database(settings)
+    coordinator = open_coordinator(settings, database, open_blobs(settings), attester=attester_of(settings), now=now)
+    key = ensure_key(settings.state, Role.COORDINATOR)
+    for name in enrol_members(settings.state / "members", coordinator.workers):
+        log.info("enrolled", worker=name)
+    registry = CollectorRegistry()
+    registry.register(LedgerMetrics(database, now))
+    checks: dict[str, Check] = {"ledger": lambda: _count(coordinator)}
+    spool = settings.cache / "spool"
+    spool.mkdir(parents=True, exist_ok=True)
+    api = LeaseApi(coordinator.desk, coordinator.workers, key, spool=spool)
+    server = make_server(api.app(health_routes(checks, registry)), ports.host, ports.service)
+    thread = threading.Thread(target=server.run, name="lease-api", daemon=True)
+    with served(health_app(checks, registry), host=ports.host, port=ports.health):
+        thread.start()
+        try:
+            _sweep_until(stopped, coordinator, settings, Leadership(database))
+        finally:
+            server.should_exit = True
+            thread.join(_ENDS_WITHIN_S)
+
+
+def run_web(settings: Settings, ports: Ports, stopped: Stopped) -> None:
+    """Serve the results, which are files."""
+    settings.results.mkdir(parents=True, exist_ok=True)
+    results = Starlette(routes=[Mount("/", StaticFiles(directory=settings.results, html=True))])
+    health = health_app({}, CollectorRegistry())
+    with (
+        served(results, host=ports.host, port=ports.service),
+        served(health, host=ports.host, port=ports.health),
+    ):
+        stopped.wait()
+
+
+def _sweep_until(stopped: Stopped, coordinator: Coordinator, settings: Settings, leadership: Leadership) -> None:
+    log = structlog.stdlib.get_logger("reconciler")
+    holder = f"{socket.gethostname()}-{threading.get_native_id()}"
+    wake: Callable[[Job], None] = nobody_to_wake
+    while True:
+        try:
+            if lead(leadership, holder, coordinator.bureau):
+                swept = sweep(coordinator.desk, settings.farm, wake)
+                if swept.expired or swept.ripened:
+                    log.info("swept", expired=swept.expired, ripened=swept.ripened)
+        except RebuilderError as error:
+            log.warning("no sweep", error=str(error), hint=error.hint)
+        if stopped.wait(settings.farm.sweep_s):
+            return
+
+
+def _count(coordinator: Coordinator) -> None:
+    """Raise StorageFailure unless the ledger answers."""
+    coordinator.workers.find("")
+
+
+def _observed(post: Post, metrics: WorkerMetrics) -> Post:
+    """Log each job under its number, release and attempt, and time it and its phases."""
+    log = structlog.stdlib.get_logger("worker")
+
+    def step(claim: Claim, place: Place) -> Digest:
+        timed = Timed(place.progress, metrics)
+        with bound(job=claim.job, release=claim.target, attempt=claim.attempt):
+            log.info("begun", kind=claim.kind)
+            try:
+                with metrics.job(claim.kind):
+                    output = inner(claim, replace(place, progress=timed))
+            except RebuilderError as error:
+                log.warning("failed", cause=error.cause, error=str(error))
+                raise
+            finally:
+                timed.finish()
+            log.info("done", output=str(output))
+            return output
+
+    inner: Step = post.step
+    return replace(post, step=step)
+
+
+def _disks(settings: Settings) -> tuple[Disk, ...]:
+    budget = settings.cache_budget_bytes
+    return (
+        Disk(name="downloads", path=settings.blobs_dir, budget_bytes=budget),
+        Disk(name="state", path=settings.state, budget_bytes=budget),
+    )
+
+
+def _measure(disks: tuple[Disk, ...], metrics: WorkerMetrics, stopped: Stopped) -> None:
+    """Measure directories from time to time, from a thread: a large one takes a while."""
+
+    def measure() -> None:
+        while True:
+            for disk in disks:
+                metrics.disk(disk)
+            if stopped.wait(_DISKS_EVERY_S):
+                return
+
+    threading.Thread(target=measure, name="disks", daemon=True).start()

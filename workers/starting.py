@@ -1,0 +1,230 @@
+"""Putting a role's process together from the settings: where the roles meet this machine.
+
+A worker's own key is `<state>/keys/<role>.pem`; `make up`, or the operator, puts it there. Workers reach the farm's
+blobs through the coordinator, so that a key to the object store or the database is on no worker.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from rebuilder.attest.keys import PublicKey, Role
+from rebuilder.attest.keystore import ensure_key, key_uri, load_public_key, passphrase_from_file
+from rebuilder.attest.signing import open_signer
+from rebuilder.build.container import Engine
+from rebuilder.config import FarmSettings, Settings
+from rebuilder.errors import ConfigurationError, HostileInput, NetworkFailure
+from rebuilder.model import codec
+from rebuilder.model.job import JobKind, ResourceClass
+from rebuilder.progress import Progress
+from rebuilder.store.blobs import LocalBlobs
+from rebuilder.store.database import Database
+from rebuilder.store.ledger import FILE_NAME
+from rebuilder.store.workers import Grant, Workers
+from rebuilder.world.files import read, storage_errors
+from rebuilder.world.http import Fetcher, HttpFetcher
+from workers.blobs import Bucket, BucketBlobs
+from workers.lease.client import HttpLeases, RemoteBlobs
+from workers.lease.http import Wire
+from workers.observing import Check
+from workers.roles.builder import rebuild
+from workers.roles.comparer import compare
+from workers.roles.nowhere import Nowhere
+from workers.roles.place import Place, Step
+from workers.roles.planner import plan
+from workers.roles.publisher import publish
+from workers.roles.signer import signing_with
+from workers.serving import Post
+
+_SECRET_LIMIT_BYTES = 4096
+_MEMBER_LIMIT_BYTES = 64 * 1024
+_TOKEN_LASTS = timedelta(minutes=5)
+ROLE_OF = {
+    JobKind.PLAN: Role.WORKER,
+    JobKind.REBUILD: Role.BUILDER,
+    JobKind.COMPARE: Role.COMPARER,
+    JobKind.SIGN: Role.WORKER,
+    JobKind.PUBLISH: Role.WORKER,
+}
+
+
+def now() -> datetime:
+    """Tell the time."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opened:
+    """A worker, ready to serve, and what to ask for its health."""
+
+    post: Post
+    checks: dict[str, Check]
+    """What it needs: its coordinator, and where it has one its engine."""
+
+
+def open_worker(kind: JobKind, settings: Settings, progress: Progress) -> Opened:
+    """Make a worker of one kind; raise ConfigurationError when it is not told where its coordinator is."""
+    if settings.farm.coordinator is None:
+        raise ConfigurationError("no coordinator: farm.coordinator is not set", hint="name its address")
+    state, role = settings.state, ROLE_OF[kind]
+    ensure_key(state, role)
+    signer = open_signer(key_uri(state, role))
+    wire = Wire(settings.farm.coordinator, signer)
+    blobs = LocalBlobs(settings.blobs_dir)
+    engine = engine_of(settings)
+    place = Place(
+        settings=settings,
+        blobs=blobs,
+        store=RemoteBlobs(wire, blobs),
+        engine=engine,
+        fetcher=_fetcher(kind),
+        signer=signer,
+        progress=progress,
+        now=now,
+    )
+    post = Post(
+        kind=kind,
+        step=_step(kind, settings),
+        place=place,
+        leases=HttpLeases(wire),
+        heartbeat_s=settings.farm.heartbeat_s,
+    )
+    checks: dict[str, Check] = {"coordinator": lambda: _ask(wire)}
+    if kind in {JobKind.PLAN, JobKind.REBUILD}:
+        checks["engine"] = lambda: _describe(engine)
+    return Opened(post=post, checks=checks)
+
+
+def engine_of(settings: Settings) -> Callable[[], Engine]:
+    """Connect when an engine is first needed, and once."""
+
+    @cache
+    def engine() -> Engine:
+        from rebuilder.build.engine import DockerEngine  # noqa: PLC0415 - four of the roles have no engine
+
+        return DockerEngine(settings.engine)
+
+    return engine
+
+
+def open_database(settings: Settings) -> Database:
+    """Open the farm's ledger, upgraded: only a coordinator does."""
+    address = settings.farm.database
+    if address is None:
+        return Database(settings.state / FILE_NAME)
+    return Database(address, password=secret(settings.farm.database_password_file), upgrade=True)
+
+
+def open_blobs(settings: Settings) -> LocalBlobs | BucketBlobs:
+    """Open the farm's own blob store: a directory, or a bucket with a directory in front."""
+    place, local = settings.farm.blobs, LocalBlobs(settings.blobs_dir)
+    if place is None:
+        return local
+    if not place.startswith("s3://"):
+        return LocalBlobs(Path(place))
+    return BucketBlobs(bucket_of(settings.farm), local)
+
+
+def bucket_of(farm: FarmSettings) -> Bucket:
+    """Read where the bucket is, and the key to it; raise ConfigurationError when a part is missing."""
+    parts = urlsplit(farm.blobs or "")
+    return Bucket(
+        endpoint=farm.blobs_endpoint or "",
+        name=parts.netloc,
+        prefix=parts.path.strip("/"),
+        access_key_id=farm.blobs_key_id or "",
+        secret_access_key=secret(farm.blobs_secret_file) or "",
+    )
+
+
+def secret(path: Path | None) -> str | None:
+    """Read the first line of a file; None when none is named."""
+    if path is None:
+        return None
+    return read(path, limit_bytes=_SECRET_LIMIT_BYTES).decode("utf-8", "replace").partition("\n")[0].strip()
+
+
+def attester_of(settings: Settings) -> PublicKey:
+    """Load the signer's public key, which every document names: the coordinator has that half alone."""
+    return load_public_key(settings.state / "attestation.pub")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """A worker whom the operator enrols by a file, instead of by a token."""
+
+    name: str
+    pem: str
+    roles: tuple[JobKind, ...]
+    tags: tuple[str, ...]
+    fault_domain: str
+    resources: tuple[ResourceClass, ...]
+
+
+def enrol_members(directory: Path, workers: Workers) -> tuple[str, ...]:
+    """Enrol whom the operator's directory names and the ledger does not know; return their names.
+
+    A worker who was revoked stays revoked: the ledger knows him.
+    """
+    made = []
+    for member in _members(directory):
+        key = PublicKey(pem=member.pem)
+        if workers.find(key.keyid) is not None:
+            continue
+        at = now()
+        grant = Grant(
+            roles=member.roles, fault_domain=member.fault_domain, tags=member.tags, resources=member.resources
+        )
+        workers.enrol(workers.make_token(grant, at, expires=at + _TOKEN_LASTS), key, member.name, at)
+        made.append(member.name)
+    return tuple(made)
+
+
+def _members(directory: Path) -> Iterator[Member]:
+    if not directory.is_dir():
+        return
+    with storage_errors(directory):
+        paths = sorted(directory.glob("*.json"))
+    for path in paths:
+        try:
+            yield codec.parse(read(path, limit_bytes=_MEMBER_LIMIT_BYTES), Member)
+        except HostileInput as error:
+            raise ConfigurationError(f"{path}: expected a worker, found {str(error)[:200]}") from error
+
+
+def _step(kind: JobKind, settings: Settings) -> Step:
+    match kind:
+        case JobKind.PLAN:
+            return plan
+        case JobKind.REBUILD:
+            return rebuild
+        case JobKind.COMPARE:
+            return compare
+        case JobKind.SIGN:
+            file = settings.passphrase_file
+            passphrase = passphrase_from_file(file) if file else None
+            return signing_with(open_signer(key_uri(settings.state, Role.ATTESTATION), passphrase=passphrase))
+        case JobKind.PUBLISH:
+            return publish
+
+
+def _ask(wire: Wire) -> None:
+    """Raise NetworkFailure unless the coordinator answers."""
+    answer = wire.ask("GET", "/v1/time", again=False)
+    if answer.status != 200:
+        raise NetworkFailure(f"the coordinator answers with status {answer.status}")
+
+
+def _describe(engine: Callable[[], Engine]) -> None:
+    """Raise EngineFailure unless the engine answers."""
+    engine().describe()
+
+
+def _fetcher(kind: JobKind) -> Fetcher:
+    """Only the planner downloads."""
+    return HttpFetcher() if kind is JobKind.PLAN else Nowhere()
