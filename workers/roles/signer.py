@@ -14,7 +14,7 @@ from rebuilder.attest.comparer import Compared, verify_comparison
 from rebuilder.attest.context import rebuild_id
 from rebuilder.attest.derive import derive
 from rebuilder.attest.evidence_files import DOSSIER, attached_files
-from rebuilder.attest.keys import Role
+from rebuilder.attest.keys import PublicKey, Role
 from rebuilder.attest.keystore import enrolled
 from rebuilder.attest.request import CONTEXT, SIGNED, UNSIGNED, write_document
 from rebuilder.attest.signer import Quorum, sign_request
@@ -62,12 +62,18 @@ def _sign(claim: Claim, place: Place, attestation: Signer) -> Digest:
         signed = sign_request(
             directory,
             signer=attestation,
-            builders=enrolled(state, Role.BUILDER),
+            builders=_accepted(task.dossier, state),
             journal=state / "signed",
             quorum=quorum,
         )
         blobs = tuple(NamedBlob(path=path, digest=place.store.put_file(directory / SIGNED / path)) for path in signed)
     return place.write(SignReport(rebuild_id=rebuild_id(task.dossier, task.context), signed=blobs))
+
+
+def _accepted(dossier: Dossier, state: Path) -> tuple[PublicKey, ...]:
+    """Return the keys that may stand in a context: builders, and planners where nothing was run."""
+    planners = enrolled(state, Role.WORKER) if dossier.rebuild is None and dossier.control is None else ()
+    return (*enrolled(state, Role.BUILDER), *planners)
 
 
 def fault_domains(state: Path) -> dict[str, str]:

@@ -1,0 +1,141 @@
+"""What follows from jobs that end: on the real ledger, with real signatures, from a plan to a published directory."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from rebuilder.errors import EngineFailure
+from rebuilder.model import codec
+from rebuilder.model.cause import Cause
+from rebuilder.model.digest import Digest
+from rebuilder.model.dossier import Dossier
+from rebuilder.model.job import CaseState, JobKind, JobState
+from rebuilder.model.verdict import Verdict
+from tests.workers import short
+from tests.workers.office import Office
+from workers.documents import SignReport
+from workers.lease.protocol import Claim
+from workers.roles.place import Place
+
+
+@pytest.fixture
+def office(tmp_path: Path) -> Office:
+    """Make a farm without Celery."""
+    return Office(tmp_path)
+
+
+def the_dossier(office: Office) -> Dossier:
+    """Read the one dossier that was published."""
+    (directory,) = office.published()
+    return codec.parse((directory / "dossier.json").read_bytes(), Dossier)
+
+
+def broken(claim: Claim, place: Place) -> Digest:
+    """Fail as a machine without an engine does."""
+    raise EngineFailure("the engine is gone")
+
+
+def test_a_target_becomes_a_signed_publication(office: Office) -> None:
+    """One job after the other, each once; the case is closed, and the ledger has the verdict."""
+    office.owe()
+    office.work()
+    (case,) = office.coordinator.bureau.cases.find()
+    assert (case.state, case.verdict) == (CaseState.CLOSED, Verdict.REPRODUCED)
+    jobs = office.coordinator.bureau.cases.jobs_of(case.id)
+    assert [(job.new.kind, job.state) for job in jobs] == [
+        (kind, JobState.DONE) for kind in (JobKind.REBUILD, JobKind.COMPARE, JobKind.SIGN, JobKind.PUBLISH)
+    ]
+    (directory,) = office.published()
+    assert case.directory == directory.relative_to(office.settings.results).as_posix()
+    assert list(directory.glob("attestations/*/verdict.dsse.json"))
+    (conclusion,) = office.coordinator.bureau.ledger.history("tool")
+    assert conclusion.verdict is Verdict.REPRODUCED
+
+
+def test_a_quorum_is_of_different_fault_domains(office: Office) -> None:
+    """Two rebuilds by two builders are one dossier, and the signer's own table of domains agreed."""
+    office.owe(quorum=2)
+    office.work()
+    dossier = the_dossier(office)
+    assert dossier.rebuild is not None
+    assert len({dossier.rebuild.builder, *(run.builder for run in dossier.others)}) == 2
+    assert dossier.verdict is Verdict.REPRODUCED
+
+
+def test_a_quorum_waits_for_its_second_builder(office: Office) -> None:
+    """One builder alone never answers for two."""
+    del office.posts["builder-2"]
+    office.owe(quorum=2)
+    office.work()
+    assert office.published() == []
+    assert [job.new.kind for job in office.jobs(JobState.READY)] == [JobKind.REBUILD]
+
+
+def test_builders_that_disagree_are_undecided(office: Office) -> None:
+    """Other bytes from one of two builders are published as a disagreement, never averaged."""
+
+    def other(claim: Claim, place: Place) -> Digest:
+        return short.rebuild(claim, place, spoil=b"other bytes")
+
+    office.teach("builder-2", other)
+    office.owe(quorum=2)
+    office.work()
+    dossier = the_dossier(office)
+    assert (dossier.verdict, dossier.causes) == (Verdict.UNDECIDED, (Cause.DISAGREEMENT,))
+
+
+def test_a_rebuild_that_fails_for_good_is_published_as_undecided(office: Office) -> None:
+    """When all attempts are used up the cause is published, signed; the other share of the quorum is called off."""
+    office.teach("builder-1", broken)
+    office.teach("builder-2", broken)
+    office.owe(quorum=2)
+    office.work_to_the_end()
+    dossier = the_dossier(office)
+    assert (dossier.verdict, dossier.causes) == (Verdict.UNDECIDED, (Cause.INFRASTRUCTURE,))
+    assert dossier.reason == "the engine is gone"
+    assert dossier.rebuild is None
+    (case,) = office.coordinator.bureau.cases.find()
+    assert case.state is CaseState.CLOSED
+
+
+def test_a_comparison_that_fails_for_good_keeps_the_run(office: Office) -> None:
+    """The rebuild is published with its record; what could not be compared has no answer."""
+    office.teach("comparer", broken)
+    office.owe()
+    office.work_to_the_end()
+    dossier = the_dossier(office)
+    assert dossier.rebuild is not None
+    assert dossier.verdict is Verdict.UNDECIDED
+
+
+def test_nothing_is_published_that_the_signer_refuses(office: Office) -> None:
+    """A builder whom the signer does not know gets no signature: the case is abandoned, and says why."""
+    for path in (office.root / "signer" / "enrolled" / "builder").glob("*.pem"):
+        path.unlink()
+    office.owe()
+    office.work_to_the_end()
+    assert office.published() == []
+    (case,) = office.coordinator.bureau.cases.find()
+    assert case.state is CaseState.ABANDONED
+    (failed,) = office.jobs(JobState.FAILED)
+    assert (failed.new.kind, failed.cause) == (JobKind.SIGN, Cause.UNTRUSTED_INPUT)
+
+
+def test_a_signer_that_leaves_a_document_out_publishes_nothing(office: Office) -> None:
+    """What is published is every document that follows from the dossier, or nothing."""
+    honest = office.posts["signer"].step
+
+    def careless(claim: Claim, place: Place) -> Digest:
+        report = place.read(honest(claim, place), SignReport)
+        return place.write(replace(report, signed=report.signed[1:]))
+
+    office.teach("signer", careless)
+    office.owe()
+    office.work_to_the_end()
+    assert office.published() == []
+    (failed,) = office.jobs(JobState.FAILED)
+    assert failed.new.kind is JobKind.SIGN
+    assert "is missing" in failed.message

@@ -1,0 +1,64 @@
+"""The Celery tasks, one a role: each is told that there is a job, and asks the coordinator for it.
+
+`celery -A workers.tasks:app worker -Q rebuild.small.amd64` starts a builder. A message is refused and told of unless
+the coordinator signed it for this task and this queue, once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import structlog
+from celery import Celery
+
+from rebuilder.attest.keystore import load_public_key
+from rebuilder.config import Settings, load_settings
+from rebuilder.errors import UntrustedError
+from rebuilder.model.job import JobKind
+from rebuilder.progress import Silent
+from workers.app import make_app, task_of
+from workers.serving import Post, serve
+from workers.starting import now, open_worker
+from workers.wake import Delivery, Nonces, verify_token
+
+OpenPost = Callable[[JobKind, Settings], Post]
+
+
+def open_post(kind: JobKind, settings: Settings) -> Post:
+    """Open a role of this machine's settings."""
+    return open_worker(kind, settings, Silent()).post
+
+
+def make_tasks(settings: Settings, opening: OpenPost = open_post) -> Celery:
+    """Make the application with its tasks; a role is opened in the process that works, when it is first woken."""
+    app = make_app(settings.farm)
+    post = cache(lambda kind: opening(kind, settings))
+    for kind in JobKind:
+        _add(app, kind, settings, post)
+    return app
+
+
+def _add(app: Celery, kind: JobKind, settings: Settings, post: Callable[[JobKind], Post]) -> None:
+    @app.task(name=task_of(kind), bind=True)  # type: ignore[misc] # Celery has no types
+    def wake(self: Any, token: object = None, *_: object, **__: object) -> None:  # noqa: ANN401 - Celery's own task
+        """Verify a wake-up, then work until nothing is owed."""
+        delivery = Delivery(task=self.name, queue=str((self.request.delivery_info or {}).get("routing_key", "")))
+        here = post(kind)
+        try:
+            coordinator = load_public_key(settings.state / "coordinator.pub")
+            nonces = Nonces(settings.state / "wakes.sqlite")
+            job = verify_token(token, delivery, coordinator, nonces, now()).job
+        except UntrustedError as error:
+            structlog.stdlib.get_logger("wake").warning("refused", task=self.name, error=str(error))
+            here.leases.refused(self.name, str(error))
+            return
+        serve(here, job)
+
+
+def __getattr__(name: str) -> Celery:
+    """Make `app` when Celery asks for it, from the settings of the process."""
+    if name != "app":
+        raise AttributeError(name)
+    return make_tasks(load_settings())
