@@ -19,6 +19,8 @@ from workers.lease.signature import Message, RequestSignature
 
 NAME_LIMIT = 64
 TOKEN_LIMIT = 256
+_SAFE = frozenset({"GET", "HEAD"})
+"""A second answer to the same question tells an eavesdropper nothing that the first did not."""
 
 
 class Door:
@@ -32,7 +34,8 @@ class Door:
         """Return the worker who signed this request, just now, once.
 
         1. The key is enrolled. 2. Time, digest and signature are right (`signature.verify`). 3. The key was not
-        revoked. 4. The nonce is new. What is wrong is recorded, but for a clock that is off: that is no attack.
+        revoked. 4. The nonce is new, where a request changes anything. What is wrong is recorded, but for a clock that
+        is off: that is no attack.
         """
         now = self._desk.now()
         signature.verify_time(given, now)
@@ -46,7 +49,9 @@ class Door:
         if worker.revoked_at is not None:
             refusal = Forbidden(f"worker {worker.name} was revoked at {worker.revoked_at:%Y-%m-%d %H:%M}", hint=_ENROL)
             raise self._recorded_refusal(refusal, given)
-        if not self._members.remember(given.keyid, given.nonce, now, until=now + 2 * signature.CLOCK_TOLERANCE):
+        if message.method not in _SAFE and not self._members.remember(
+            given.keyid, given.nonce, now, until=now + 2 * signature.CLOCK_TOLERANCE
+        ):
             repeated = SignatureRefused(f"worker {worker.name}: a request with nonce {given.nonce[:8]}… came before")
             raise self._recorded_refusal(repeated, given)
         self._members.seen(given.keyid, now)

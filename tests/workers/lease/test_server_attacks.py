@@ -83,6 +83,13 @@ def test_attack_replay(served: Served, signer: KeySigner) -> None:
     assert "a request with nonce" in detail
 
 
+def test_a_question_may_be_repeated(served: Served, signer: KeySigner) -> None:
+    """What changes nothing costs the ledger no row: a blob that is asked for twice is given twice."""
+    path = f"/v1/blobs/sha256/{served.office.desk.blobs.put(b'data').hex}"
+    fields = served.signed(signer, "GET", path)
+    assert [served.send("GET", path, b"", fields).content for _ in range(2)] == [b"data"] * 2
+
+
 def test_attack_altered_body(served: Served, signer: KeySigner) -> None:
     """Another body under the same signature is refused."""
     fields = served.signed(signer, "POST", "/v1/claim", CLAIM)
