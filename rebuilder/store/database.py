@@ -8,6 +8,7 @@ depends on what he read locks the row, and readers see one state (REPEATABLE REA
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -43,6 +44,7 @@ class Database:
         if self.path is None:
             with self._translated():
                 self._engine = server_engine(self.name, password, busy_timeout_ms)
+            weakref.finalize(self, self._engine.dispose)
             self._prepare_server(upgrade=upgrade)
         else:
             self._engine = file_engine(self.path, busy_timeout_ms)

@@ -111,9 +111,9 @@ def upgrade() -> None:
         sa.Column("dossier", sa.String(71), nullable=False),
         sa.Column("directory", sa.Text(), nullable=False),
         sa.Column("concluded_at", sa.String(20), nullable=False),
+        sa.ForeignKeyConstraint(["release"], ["releases.id"]),
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("dossier"),
-        sa.ForeignKeyConstraint(["release"], ["releases.id"]),
     )
     op.create_index("ix_comparisons_concluded_at", "comparisons", ["concluded_at"])
     op.create_index("ix_comparisons_plan", "comparisons", ["plan"])
