@@ -16,6 +16,7 @@ from rebuilder.config import Settings, load_settings
 from rebuilder.errors import RebuilderError
 from rebuilder.model.job import JobKind
 from rebuilder.store.blobs import LocalBlobs
+from workers.enrolling import enrol_here
 from workers.garbage import LocalStore, Retention, collect
 from workers.observing import configure_logs
 from workers.running import Ports, run_coordinator, run_web, run_worker
@@ -68,12 +69,25 @@ def web(given: tuple[Settings, str, int], port: int) -> None:
 
 @main.command()
 @click.argument("kind", type=click.Choice(_KINDS))
+@click.option("--tag", "tags", multiple=True, help="What this worker offers: an architecture, a label. Repeatable.")
 @click.pass_obj
-def worker(given: tuple[Settings, str, int], kind: str) -> None:
+def worker(given: tuple[Settings, str, int], kind: str, tags: tuple[str, ...]) -> None:
     """Do jobs of one KIND."""
     settings, host, health = given
     configure_logs(kind, sys.stderr)
-    run_worker(JobKind(kind), settings, Ports(host=host, health=health, service=0), _stopping())
+    run_worker(JobKind(kind), settings, Ports(host=host, health=health, service=0), _stopping(), tags)
+
+
+@main.command()
+@click.argument("kind", type=click.Choice(_KINDS))
+@click.option("--name", required=True, help="What people call this worker.")
+@click.option("--token-file", required=True, type=click.Path(path_type=Path), help="Has the operator's token.")
+@click.pass_obj
+def enrol(given: tuple[Settings, str, int], kind: str, name: str, token_file: Path) -> None:
+    """Make this machine's key known to the coordinator, for steps of one KIND."""
+    enrolled = enrol_here(JobKind(kind), given[0], token_file=token_file, name=name)
+    offered = ", ".join((*enrolled.tags, *enrolled.resources))
+    click.echo(f"enrolled key {enrolled.keyid} for {', '.join(enrolled.roles)} ({offered}) in {enrolled.fault_domain}")
 
 
 @main.command()
