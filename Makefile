@@ -1,6 +1,6 @@
 # The front door. `make` alone explains itself; every target does the set-up that it needs.
 .DEFAULT_GOAL := help
-.PHONY: help setup lock engine packages test-packages all-packages bench-packages demo test test-all check format bench up down clean doctor
+.PHONY: chaos help setup lock engine packages test-packages all-packages bench-packages demo test test-all check format bench up down clean doctor
 SHELL := /bin/sh
 MAKEFLAGS += --no-print-directory
 
@@ -27,6 +27,9 @@ test: setup test-packages engine ## run the tests, one real sample for each beha
 
 test-all: setup all-packages engine ## run every test, the dear ones too (may take an hour)
 	$(WITH_ENGINE) $(PY) -m pytest $(ARGS) $(TESTS)
+
+chaos: setup test-packages ## 500 short jobs on a real farm with 40 kills (CHAOS_SEED=n for another course)
+	$(PY) -m pytest -q tests/workers/test_celery.py -k "chaos and 100" $(ARGS)
 
 check: setup ## format, lint, types and the fast tests, without engine and network
 	$(PY) -m ruff format --check .

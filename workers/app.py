@@ -11,7 +11,7 @@ from contextlib import suppress
 from datetime import timedelta
 from urllib.parse import quote, urlsplit, urlunsplit
 
-from celery import Celery
+from celery import Celery  # type: ignore[import-untyped] # Celery has no types
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 

@@ -11,7 +11,7 @@ from functools import cache
 from typing import Any
 
 import structlog
-from celery import Celery
+from celery import Celery  # type: ignore[import-untyped] # Celery has no types
 
 from rebuilder.attest.keystore import load_public_key
 from rebuilder.config import Settings, load_settings
@@ -41,7 +41,7 @@ def make_tasks(settings: Settings, opening: OpenPost = open_post) -> Celery:
 
 
 def _add(app: Celery, kind: JobKind, settings: Settings, post: Callable[[JobKind], Post]) -> None:
-    @app.task(name=task_of(kind), bind=True)  # type: ignore[misc] # Celery has no types
+    @app.task(name=task_of(kind), bind=True)  # type: ignore[untyped-decorator] # as above
     def wake(self: Any, token: object = None, *_: object, **__: object) -> None:  # noqa: ANN401 - Celery's own task
         """Verify a wake-up, then work until nothing is owed."""
         delivery = Delivery(task=self.name, queue=str((self.request.delivery_info or {}).get("routing_key", "")))
