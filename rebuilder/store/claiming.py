@@ -10,10 +10,11 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from rebuilder.model.job import CONTROL_SLOT, JobKind, JobState, Lease, Worker
 from rebuilder.store import farm_tables
-from rebuilder.store.job_rows import job_of, to_lease, words
+from rebuilder.store.job_rows import to_job, to_lease, words
 from rebuilder.store.ordinals import reserve_ordinal
 
 _JOBS = farm_tables.jobs
@@ -66,17 +67,29 @@ def take(connection: Connection, row: Row[Any], worker: Worker, at: datetime, le
         "not_before": None,
         "changed_at": at,
     }
-    try:
-        with connection.begin_nested():
-            if connection.execute(_JOBS.update().where(_JOBS.c.id == mine).values(**values)).rowcount != 1:
-                return None
-    except IntegrityError:
+    statement = _JOBS.update().where(_JOBS.c.id == mine).values(**values).returning(*_JOBS.c)
+    taken = _alone(connection, statement) if _is_share(row) else connection.execute(statement).first()
+    if taken is None:
         return None
     plan = row.plan if row.kind == JobKind.REBUILD else None
     ordinal = None if plan is None else reserve_ordinal(connection, plan, worker.keyid, at)
     held = {"job": row.id, "fence": fence, "worker": worker.keyid, "claimed_at": at, "heartbeat_at": at}
-    statement = _LEASES.insert().values(**held, expires_at=at + lease, ordinal=ordinal).returning(*_LEASES.c)
-    return to_lease(connection.execute(statement).one(), job_of(connection, row.id))
+    made = _LEASES.insert().values(**held, expires_at=at + lease, ordinal=ordinal).returning(*_LEASES.c)
+    return to_lease(connection.execute(made).one(), to_job(taken))
+
+
+def _is_share(row: Row[Any]) -> bool:
+    """Whether a job is one of several rebuilds that must be of different fault domains."""
+    return bool(row.kind == JobKind.REBUILD and row.slot < CONTROL_SLOT and row.quorum > 1)
+
+
+def _alone(connection: Connection, statement: ReturningUpdate[Any]) -> Row[Any] | None:
+    """Run a statement that the database may refuse, without losing the transaction to it."""
+    try:
+        with connection.begin_nested():
+            return connection.execute(statement).first()
+    except IntegrityError:
+        return None
 
 
 def _served(connection: Connection, offer: Offer) -> tuple[str, ...]:

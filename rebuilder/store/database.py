@@ -48,6 +48,7 @@ class Database:
             self._prepare_server(upgrade=upgrade)
         else:
             self._engine = file_engine(self.path, busy_timeout_ms)
+            weakref.finalize(self, self._engine.dispose)
             self._prepare_file(self.path)
 
     @property

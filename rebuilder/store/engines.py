@@ -10,11 +10,17 @@ from sqlalchemy.engine import Connection, Engine
 
 BUSY_TIMEOUT_MS = 30_000
 _CONNECT_TIMEOUT_S = 10
+_POOL_TIMEOUT_S = 60
 
 
 def file_engine(path: Path, busy_timeout_ms: int) -> Engine:
-    """SQLite: every transaction on a connection of its own, and durable once it is committed."""
-    engine = sa.create_engine(sa.URL.create("sqlite", database=str(path)), poolclass=sa.NullPool)
+    """SQLite: every transaction on a connection of its own, and durable once it is committed.
+
+    Connections are kept: whoever closes the last one copies the write-ahead log back, which costs more than a commit.
+    """
+    engine = sa.create_engine(
+        sa.URL.create("sqlite", database=str(path)), poolclass=sa.QueuePool, pool_timeout=_POOL_TIMEOUT_S
+    )
 
     @sa.event.listens_for(engine, "connect")
     def configure(connection: sqlite3.Connection, _: object) -> None:
@@ -40,7 +46,7 @@ def server_engine(address: str, password: str | None, lock_timeout_ms: int) -> E
     return sa.create_engine(
         url,
         pool_pre_ping=True,
-        pool_timeout=lock_timeout_ms / 1000,
+        pool_timeout=_POOL_TIMEOUT_S,
         connect_args={
             "connect_timeout": _CONNECT_TIMEOUT_S,
             "options": options,

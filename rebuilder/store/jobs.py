@@ -7,7 +7,7 @@ does not grow with their length. A job is held by a lease; who lost it (it expir
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from random import Random
 from typing import Any
@@ -77,7 +77,8 @@ class Jobs:
     def heartbeat(self, number: int, fence: int, worker: str, at: datetime, *, lease: timedelta) -> bool:
         """Renew a lease; return whether a person wants the job stopped. Raise LeaseLost when it is no longer held."""
         with self._database.write() as connection:
-            row = _held(connection, number, fence, worker)
+            row = row_of(connection, number)
+            _verify_held(row, fence, worker)
             held = (_LEASES.c.job == number) & (_LEASES.c.fence == fence)
             connection.execute(_LEASES.update().where(held).values(heartbeat_at=at, expires_at=at + lease))
             return bool(row.cancel)
@@ -90,11 +91,10 @@ class Jobs:
             row = row_of(connection, number)
             if row.state == JobState.DONE and (row.fence, row.worker, row.output) == (fence, worker, output):
                 return to_job(row)
-            _held(connection, number, fence, worker)
+            _verify_held(row, fence, worker)
             _end_lease(connection, number, fence, at, "done")
             values = {"state": JobState.DONE, "output": output, "changed_at": at, "message": "", "cause": None}
-            connection.execute(_JOBS.update().where(_JOBS.c.id == number).values(**values, cancel=False))
-            job = job_of(connection, number)
+            job = _changed(connection, number, values | {"cancel": False})
             if then is not None:
                 then(connection, job)
             return job
@@ -120,7 +120,7 @@ class Jobs:
             is_same = (row.fence, row.message) == (fence, message) and row.state != JobState.LEASED
             if is_same and _ended(connection, number, fence, worker) == ending:
                 return to_job(row)
-            _held(connection, number, fence, worker)
+            _verify_held(row, fence, worker)
             _end_lease(connection, number, fence, at, ending)
             return self._after_failure(connection, row, cause, message, at, then)
 
@@ -227,10 +227,9 @@ class Jobs:
             "cancel": False,
             "not_before": at + self._delay(rule, row.attempts) if again else None,
         }
-        connection.execute(_JOBS.update().where(_JOBS.c.id == row.id).values(**values))
+        job = _changed(connection, row.id, values)
         if state is JobState.CANCELLED:
             by_hand.abandon_cases(connection, _JOBS.c.id == row.id, at)
-        job = job_of(connection, row.id)
         if state is JobState.FAILED and then is not None:
             then(connection, job)
         return job
@@ -241,15 +240,18 @@ class Jobs:
         return timedelta(seconds=delay * (1 + _JITTER * self._random.random()))
 
 
-def _held(connection: Connection, number: int, fence: int, worker: str) -> Row[Any]:
-    row = row_of(connection, number)
+def _verify_held(row: Row[Any], fence: int, worker: str) -> None:
     if (row.state, row.fence, row.worker) != (JobState.LEASED, fence, worker):
         raise LeaseLost(
-            f"job {number}: expected a report under fence {row.fence} ({row.state}), found one under {fence} by worker "
+            f"job {row.id}: expected a report under fence {row.fence} ({row.state}), found one under {fence} by worker "
             f"{worker[:16]}",
             hint="the lease expired or was taken away; whoever holds the job now reports it",
         )
-    return row
+
+
+def _changed(connection: Connection, number: int, values: Mapping[str, Any]) -> Job:
+    statement = _JOBS.update().where(_JOBS.c.id == number).values(**values).returning(*_JOBS.c)
+    return to_job(connection.execute(statement).one())
 
 
 def _end_lease(connection: Connection, number: int, fence: int, at: datetime, ending: str) -> None:

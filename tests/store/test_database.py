@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from rebuilder.errors import StorageFailure
+from rebuilder.store.database import Database
 from rebuilder.store.ledger import Ledger, open_ledger
 from tests.store.conftest import BUILDER, NOON, PLAN, dossier
 
@@ -98,10 +99,13 @@ def test_a_file_that_is_no_database_is_refused_with_the_way_back(path: Path) -> 
     assert "rebuilder ledger rebuild" in str(caught.value.hint)
 
 
-def test_damage_in_the_middle_is_said_and_not_a_traceback(path: Path, ledger: Ledger) -> None:
+def test_damage_in_the_middle_is_said_and_not_a_traceback(path: Path) -> None:
     """A page overwritten after the fact raises StorageFailure when it is read."""
+    database = Database(path)
+    ledger = Ledger(database)
     for day in range(40):
         ledger.record_comparison(dossier(days=day, version=str(day)), "run")
+    database.close()
     data = bytearray(path.read_bytes())
     data[4096:] = b"\xff" * (len(data) - 4096)
     path.write_bytes(data)
