@@ -131,6 +131,11 @@ class Redis:
             time.sleep(0.05)
         raise TimeoutError("redis-server does not answer")
 
+    def flush(self) -> None:
+        """Wipe it: every message is lost."""
+        words = ["redis-cli", "-p", str(self.port), "-a", self.password, "--no-auth-warning", "FLUSHALL"]
+        subprocess.run(words, check=True, capture_output=True)
+
     def stop(self, *, kill: bool = False) -> None:
         """End it; `kill` is a crash."""
         if self.process is not None:
