@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import sys
 import time
-from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,39 +12,10 @@ import click
 from rebuilder.cli import options
 from rebuilder.cli.output import say, say_json
 from rebuilder.model.codec import render_time
-from rebuilder.model.job import Backlog
 from workers.verbs.place import ledger_at, now, show, since
 
 if TYPE_CHECKING:
-    from rebuilder.store.blocks import Block, SuiteState
-    from rebuilder.store.conclusions import Event
-    from rebuilder.store.database import Database
-
-_EVENTS = 5
-_SILENT_S = 600
-"""A worker that was not heard of for so long is called silent."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WorkerCount:
-    """Enrolled workers, by what they do now."""
-
-    working: int
-    draining: int
-    silent: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Status:
-    """Everything that `status` shows."""
-
-    at: datetime
-    backlog: Backlog
-    workers: WorkerCount
-    suites: tuple[SuiteState, ...]
-    blocks: tuple[Block, ...]
-    events: tuple[Event, ...]
-    """The newest."""
+    from workers.standing import Status
 
 
 @options.verb("status", "rebuilder status\nrebuilder status --watch 5")
@@ -55,9 +24,11 @@ class Status:
 @options.json_option
 def command(watch: float | None, config: Path | None, *, as_json: bool) -> None:
     """Show what the farm owes, who works, and what somebody must look at."""
+    from workers.standing import read_status  # noqa: PLC0415 - the database library is slow to load
+
     _, database = ledger_at(config)
     while True:
-        status = _read(database, now())
+        status = read_status(database, now())
         if watch is not None and not as_json and sys.stdout.isatty():
             click.clear()
         say_json(status) if as_json else _tell(status)
@@ -65,30 +36,6 @@ def command(watch: float | None, config: Path | None, *, as_json: bool) -> None:
             return
         sys.stdout.flush()
         time.sleep(watch)
-
-
-def _read(database: Database, at: datetime) -> Status:
-    from rebuilder.store.blocks import Blocks  # noqa: PLC0415 - the database library is slow to load
-    from rebuilder.store.jobs import Jobs  # noqa: PLC0415 - as above
-    from rebuilder.store.ledger import Ledger  # noqa: PLC0415 - as above
-    from rebuilder.store.workers import Workers  # noqa: PLC0415 - as above
-
-    enrolled = [worker for worker in Workers(database).every() if worker.revoked_at is None]
-    silent = [
-        worker for worker in enrolled if worker.seen_at is None or (at - worker.seen_at).total_seconds() > _SILENT_S
-    ]
-    draining = [worker for worker in enrolled if worker.draining and worker not in silent]
-    blocks = Blocks(database)
-    return Status(
-        at=at,
-        backlog=Jobs(database).backlog(),
-        workers=WorkerCount(
-            working=len(enrolled) - len(silent) - len(draining), draining=len(draining), silent=len(silent)
-        ),
-        suites=blocks.suites(),
-        blocks=blocks.blocks(),
-        events=Ledger(database).events()[-_EVENTS:],
-    )
 
 
 def _tell(status: Status) -> None:

@@ -1,0 +1,166 @@
+"""The farm's other verbs, end to end on a ledger of the test's own."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rebuilder.attest.keys import Role
+from rebuilder.attest.keystore import ensure_key
+from rebuilder.model.job import JobKind
+from rebuilder.store.claiming import Offer
+from rebuilder.store.database import Database
+from rebuilder.store.jobs import Jobs
+from rebuilder.store.workers import Workers
+from tests.archive.frozen import FrozenArchive
+from tests.workers.verbs.conftest import Person, write_config
+
+Ask = Callable[..., Any]
+GREETER, EPOCHAL = "deb:trixie/greeter", "deb:trixie/epochal=1:2.0-1"
+
+
+def ledger(config: Path) -> Database:
+    """Open the ledger that the verbs use."""
+    return Database(config.parent / "state" / "ledger.sqlite")
+
+
+def test_a_submitted_release_is_owed_first(ask: Ask) -> None:
+    """By its canonical name, once; before what a sync found, and in the order of the person's own numbers."""
+    ask("sync", "deb:trixie-security")
+    assert ask("submit", GREETER, EPOCHAL, "--quorum", "2", "--priority", "5")["submitted"][1]["target"] == (
+        "pkg:deb/debian/epochal@1:2.0-1?arch=source&distro=trixie"
+    )
+    ask("submit", "deb:trixie/twice", "--priority", "-5")
+    assert ask("submit", GREETER)["submitted"][0]["job"] is None
+    jobs = ask("jobs", "list")["jobs"]
+    assert [job["new"]["name"] for job in jobs[:3]] == ["twice", "greeter", "epochal"]
+    assert [job["new"]["quorum"] for job in jobs[:3]] == [1, 2, 2]
+
+
+def test_jobs_obey(ask: Ask, person: Person, config: Path) -> None:
+    """Held, released, cancelled, retried, reordered: each says how many, and the list shows it."""
+    ask("submit", GREETER, EPOCHAL)
+    first = str(ask("jobs", "list", "--name", "greeter")["jobs"][0]["id"])
+    assert ask("jobs", "hold", first, "--reason", "not today")["changed"] == 1
+    shown = ask("jobs", "show", first)["job"]
+    assert (shown["state"], shown["message"]) == ("held", "not today")
+    assert ask("jobs", "release", "--all")["changed"] == 1
+    assert ask("jobs", "cancel", "--suite", "trixie", "--reason", "moved")["changed"] == 2
+    assert [job["message"] for job in ask("jobs", "list", "--state", "cancelled")["jobs"]] == ["moved", "moved"]
+    assert ask("jobs", "retry", "--kind", "plan")["changed"] == 2
+    assert ask("jobs", "priority", "--to", "-7", first)["changed"] == 1
+    code, out, _ = person("jobs", "list", "--config", config)
+    assert code == 0
+    assert out.splitlines()[1].split()[:4] == [first, "plan", "ready", "by-hand"]
+    assert "plan pkg:deb/debian/greeter" in person("jobs", "show", first, "--config", config)[1]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("jobs", "cancel"), "which jobs? Nothing was selected"),
+        (("jobs", "show", "77"), "no job 77"),
+        (("jobs", "release", "--state", "done"), "only held jobs are released"),
+        (("jobs", "list", "--state", "sleeping"), "'sleeping' is not one of"),
+        (("jobs", "priority", "1", "--to", "5000"), "5000 is not in the range"),
+        (("submit", "deb:trixie"), "not a Debian target"),
+        (("submit", "rpm:rawhide/bash"), "no origin for the ecosystem 'rpm'"),
+        (("workers", "revoke", "ab"), "expected the key of one worker, found 0"),
+        (("workers", "token", "--role", "rebuild", "--domain", "a b"), "a word without comma"),
+        (("workers", "token", "--role", "rebuild", "--domain", "a", "--expires", "soon"), "--expires"),
+        (("block", "add", "UPPER", "--reason", "x"), "expected a package's name"),
+        (("block", "add", "x", "--reason", " "), "a block without a reason"),
+        (("block", "remove", "x"), "no block 'x'"),
+        (("statos",), "did you mean status?"),
+    ],
+)
+def test_what_cannot_be_done(words: tuple[str, ...], message: str, person: Person, config: Path) -> None:
+    """Exit code 2, and the reason."""
+    more = () if words == ("statos",) else ("--config", config)
+    code, _, err = person(*words, *more)
+    assert (code, message in err) == (2, True), err
+
+
+def test_workers_come_and_go(ask: Ask, person: Person, config: Path) -> None:
+    """A token enrols one key with its scope; draining gives it nothing, revoking shuts it out."""
+    token = ask("workers", "token", "--role", "plan", "--domain", "cellar", "--tag", "amd64", "--expires", "2 h")[
+        "token"
+    ]
+    ask("submit", GREETER)
+    workers, at = Workers(ledger(config)), datetime.now(UTC)
+    key = ensure_key(config.parent / "key", Role.BUILDER)
+    workers.enrol(token, key, "one", at)
+    assert [(w["name"], w["fault_domain"]) for w in ask("workers", "list")["workers"]] == [("one", "cellar")]
+    assert ask("drain") == {"draining": True, "workers": 1, "leased": 0}
+
+    def claims() -> bool:
+        found = workers.find(key.keyid)
+        assert found is not None
+        lease = timedelta(minutes=1)
+        return Jobs(ledger(config)).claim(Offer(worker=found, kind=JobKind.PLAN), at, lease=lease) is not None
+
+    assert not claims()
+    ask("drain", "--undo")
+    ask("workers", "drain", key.keyid[:8])
+    assert not claims()
+    assert "draining" in person("workers", "list", "--config", config)[1]
+    ask("workers", "drain", key.keyid[:8], "--undo")
+    assert claims()
+    assert ask("status")["backlog"]["by_state"] == [["leased", 1]]
+    assert ask("workers", "revoke", key.keyid[:8]) == {"revoked": key.keyid}
+    assert "revoked" in person("workers", "list", "--config", config)[1]
+
+
+def test_status_shows_what_somebody_must_know(ask: Ask, person: Person, config: Path) -> None:
+    """Backlog, workers, pauses, quotas and blocks; and an empty farm is no error."""
+    assert "no jobs" in person("status", "--config", config)[1]
+    ask("sync", "deb:trixie")
+    ask("suites", "pause", "trixie", "--reason", "moving")
+    ask("suites", "quota", "trixie", "4")
+    assert ask("block", "add", "gre*", "--reason", "too loud")["held"] == 1
+    _, out, _ = person("status", "--config", config)
+    for words in (
+        "ready",
+        "paused  trixie: moving",
+        "quota   trixie: 4",
+        "blocked gre*: too loud",
+        "held",
+        "workers: 0",
+    ):
+        assert words in out
+    ask("suites", "resume", "trixie")
+    ask("suites", "quota", "trixie")
+    assert ask("block", "remove", "gre*")["freed"] == 1
+    status = ask("status")
+    assert (status["blocks"], status["suites"]) == ([], [{"suite": "trixie", "paused": None, "quota": None}])
+    assert person("suites", "list", "--config", config)[0] == person("block", "list", "--config", config)[0] == 0
+
+
+def test_a_newer_ledger_is_refused(person: Person, config: Path) -> None:
+    """By its number; nothing is written to it."""
+    ledger(config)
+    with sqlite3.connect(config.parent / "state" / "ledger.sqlite") as connection:
+        connection.execute("PRAGMA user_version = 999")
+    code, _, err = person("status", "--config", config)
+    assert (code, "found 999" in err, "a newer rebuilder made it" in err) == (4, True, True)
+
+
+def test_a_database_that_refuses_is_named(
+    standard_archive: FrozenArchive, person: Person, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """A wrong password, a server that is not there: exit code 4, and a hint at the setting."""
+    server = request.getfixturevalue("postgres_server")
+    secret = tmp_path / "password"
+    secret.write_text("wrong\n")
+    address = server.address.replace("+psycopg", "")
+    for port, message in ((str(server.port), "password"), ("1", "refused")):
+        place = address.replace(f":{server.port}/", f":{port}/")
+        more = f'[farm]\ndatabase = "{place}"\ndatabase_password_file = "{secret}"\n'
+        code, _, err = person("status", "--config", write_config(tmp_path, standard_archive, more))
+        assert (code, message in err, "farm.database" in err) == (4, True, True), err
+        assert "wrong" not in err
