@@ -46,8 +46,8 @@ def serve(post: Post, job: int | None = None) -> int:
 def do(post: Post, claim: Claim) -> None:
     """Do one job and report it.
 
-    1. While the step runs a heartbeat keeps the lease; where it is lost, or a person wants the job stopped, the step is
-       interrupted, and nothing of it counts.
+    1. While the step runs a heartbeat keeps the lease. Where it is lost the step is interrupted, and nothing is reported;
+       where a person wants the job stopped, that it stopped is.
     2. An error of ours is reported with its cause; a defect is reported, and raised.
     3. A report that nobody answers is told again as long as the lease may hold.
     """
@@ -86,18 +86,18 @@ def _tell(claim: Claim, report: Callable[[], None]) -> None:
 @contextmanager
 def _holding(post: Post, claim: Claim) -> Iterator[None]:
     """Say heartbeats from a thread; what they learn interrupts the step, which runs in the main thread."""
-    ended, lost = threading.Event(), list[str]()
+    ended, lost, stopped = threading.Event(), list[str](), list[str]()
 
     def beat() -> None:
         while not ended.wait(post.heartbeat_s):
             try:
                 if post.leases.heartbeat(claim):
-                    lost.append("a person wants it stopped")
+                    stopped.append(f"job {claim.job} was stopped by a person")
             except NetworkFailure as error:
                 post.place.progress.note(claim.target, f"job {claim.job}: no heartbeat: {error}")
             except RebuilderError as error:
                 lost.append(str(error))
-            if lost:
+            if lost or stopped:
                 _interrupt(ended)
                 return
 
@@ -109,7 +109,7 @@ def _holding(post: Post, claim: Claim) -> Iterator[None]:
         except Interrupted as error:
             if lost:
                 raise LeaseLost(lost[0]) from error
-            raise
+            raise Interrupted(stopped[0] if stopped else str(error)) from error
         finally:
             ended.set()
             thread.join()

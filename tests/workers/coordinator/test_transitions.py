@@ -12,11 +12,12 @@ from rebuilder.model import codec
 from rebuilder.model.cause import Cause
 from rebuilder.model.digest import Digest
 from rebuilder.model.dossier import Dossier
-from rebuilder.model.job import CaseState, JobKind, JobState
-from rebuilder.model.verdict import Verdict
+from rebuilder.model.job import CONTROL_SLOT, CaseState, JobKind, JobState
+from rebuilder.model.verdict import Control, Verdict
+from tests.attest.factory import reference_bytes
 from tests.workers import short
 from tests.workers.office import Office
-from workers.documents import SignReport
+from workers.documents import PlannedPart, PlanReport, SignReport
 from workers.lease.protocol import Claim
 from workers.roles.place import Place
 
@@ -139,3 +140,49 @@ def test_a_signer_that_leaves_a_document_out_publishes_nothing(office: Office) -
     (failed,) = office.jobs(JobState.FAILED)
     assert failed.new.kind is JobKind.SIGN
     assert "is missing" in failed.message
+
+
+def test_what_policy_refuses_is_published_without_a_plan(office: Office) -> None:
+    """Nothing is built; the refusal is signed under the planner's key, which the signer knows."""
+
+    def refusing(claim: Claim, place: Place) -> Digest:
+        report = place.read(short.plan(claim, place), PlanReport)
+        trust = replace(report.trust, accepted=False, reason="wrong key", cause=Cause.UNTRUSTED_INPUT)
+        return place.write(replace(report, trust=trust, parts=(PlannedPart(part=report.parts[0].part),)))
+
+    office.teach("planner", refusing)
+    office.owe()
+    office.work()
+    dossier = the_dossier(office)
+    assert (dossier.verdict, dossier.causes) == (Verdict.UNDECIDED, (Cause.UNTRUSTED_INPUT,))
+    assert (dossier.plan, dossier.rebuild, dossier.reason) == (None, None, "wrong key")
+    assert office.published()[0].name.startswith("unplanned-")
+
+
+def test_a_difference_is_built_once_more(office: Office) -> None:
+    """The control is the same plan in a fresh environment, by whoever is free; a second comparison has both."""
+
+    def other(claim: Claim, place: Place) -> Digest:
+        return short.rebuild(claim, place, spoil=b"!<arch>\n")
+
+    office.teach("builder-1", other)
+    office.teach("builder-2", other)
+    office.blobs.put(b"!<arch>\n")
+    office.blobs.put(reference_bytes("tool_1.0-1_amd64.deb"))
+    office.owe()
+    office.work()
+    (case,) = office.coordinator.bureau.cases.find()
+    jobs = office.coordinator.bureau.cases.jobs_of(case.id)
+    assert [(job.new.kind, job.new.slot) for job in jobs] == [
+        (JobKind.REBUILD, 0),
+        (JobKind.COMPARE, 0),
+        (JobKind.REBUILD, CONTROL_SLOT),
+        (JobKind.COMPARE, 1),
+        (JobKind.SIGN, 0),
+        (JobKind.PUBLISH, 0),
+    ]
+    dossier = the_dossier(office)
+    assert dossier.verdict is Verdict.DIFFERENT
+    assert dossier.control is not None
+    assert dossier.control.fresh_environment
+    assert dossier.comparison.artifacts[0].control is Control.DETERMINISTIC
