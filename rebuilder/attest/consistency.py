@@ -12,7 +12,7 @@ from typing import assert_never
 
 from rebuilder.attest.context import plan_id, verify_path
 from rebuilder.errors import HostileInput
-from rebuilder.model.agreement import Agreement, agreement
+from rebuilder.model.agreement import Agreement, agreement, only_elsewhere
 from rebuilder.model.cause import Cause, in_reporting_order
 from rebuilder.model.codec import render
 from rebuilder.model.comparison import INFERABLE, ArtifactComparison
@@ -118,6 +118,8 @@ def _coverage(dossier: Dossier) -> None:
     references = {artifact.filename: artifact.reference for artifact in dossier.release.artifacts}
     for filename in references:
         _require(filename in compared, f"{filename} was released and is not compared")
+    for filename in only_elsewhere(dossier.runs[0], dossier.others) if dossier.others else ():
+        _require(filename in compared, f"{filename} was given by another builder alone and is not compared")
     for comparison in dossier.comparison.artifacts:
         verify_path(comparison.filename)
         expected = references.get(comparison.filename)

@@ -20,7 +20,7 @@ from rebuilder.model.cause import Cause, in_reporting_order
 from rebuilder.model.comparison import ArtifactComparison, Comparison, Finding
 from rebuilder.model.digest import Digest
 from rebuilder.model.rebuild import Rebuild
-from rebuilder.model.release import Artifact, FileReference, Release
+from rebuilder.model.release import Artifact, FileReference, Release, is_aside
 from rebuilder.model.verdict import Control, Outcome, Verdict
 
 Compared = Mapping[str, ArtifactComparison]
@@ -96,11 +96,6 @@ def cause_of(outcome: Outcome) -> Cause:
             raise ValueError("a run that succeeded has no cause")
         case _:
             assert_never(outcome)
-
-
-def is_aside(filename: str) -> bool:
-    """Whether an output is not compared unless the release names it: the build's papers, debug symbols, installers."""
-    return filename.endswith((".buildinfo", ".changes", ".udeb", ".ddeb")) or "-dbgsym_" in filename
 
 
 def _outputs(rebuild: Rebuild) -> dict[str, FileReference]:

@@ -15,8 +15,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import assert_never
 
-from rebuilder.compare.judge import cause_of, is_aside
-from rebuilder.model.agreement import Agreement, agreement, digest_in
+from rebuilder.compare.judge import cause_of
+from rebuilder.model.agreement import Agreement, agreement, digest_in, only_elsewhere
 from rebuilder.model.cause import Cause, in_reporting_order
 from rebuilder.model.comparison import ArtifactComparison, Comparison, Finding
 from rebuilder.model.rebuild import Rebuild
@@ -27,9 +27,8 @@ def judge_quorum(comparison: Comparison, rebuild: Rebuild, others: Sequence[Rebu
     """Judge a comparison of `rebuild` again in the light of other builders' runs; without any it stays as it is."""
     runs = (rebuild, *others)
     judged = [_judge(artifact, runs) for artifact in comparison.artifacts]
-    named = {artifact.filename for artifact in comparison.artifacts} | {output.filename for output in rebuild.outputs}
-    if rebuild.outcome is Outcome.SUCCEEDED:
-        judged += [_disagreed(_only_elsewhere(name), runs) for name in _elsewhere(others) if name not in named]
+    named = {artifact.filename for artifact in comparison.artifacts}
+    judged += [_disagreed(_absent(name), runs) for name in only_elsewhere(rebuild, others) if name not in named]
     return replace(comparison, artifacts=tuple(judged))
 
 
@@ -90,11 +89,5 @@ def _undecided(artifact: ArtifactComparison, causes: set[Cause]) -> ArtifactComp
     )
 
 
-def _elsewhere(others: Sequence[Rebuild]) -> tuple[str, ...]:
-    """Name what other builders gave, each once, but for the build's own papers and debug symbols."""
-    outputs = (output.filename for run in others if run.outcome is Outcome.SUCCEEDED for output in run.outputs)
-    return tuple(dict.fromkeys(name for name in outputs if not is_aside(name)))
-
-
-def _only_elsewhere(filename: str) -> ArtifactComparison:
+def _absent(filename: str) -> ArtifactComparison:
     return ArtifactComparison(filename=filename, verdict=Verdict.UNDECIDED, causes=(), reference=None, rebuilt=None)

@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from rebuilder.model.digest import Digest
 from rebuilder.model.rebuild import Rebuild
+from rebuilder.model.release import is_aside
 from rebuilder.model.verdict import Outcome
 
 
@@ -27,6 +28,15 @@ def agreement(runs: Sequence[Rebuild], filename: str) -> Agreement:
     if len({digest_in(run, filename) for run in succeeded}) > 1:
         return Agreement.DISAGREEING
     return Agreement.INCOMPLETE if 0 < len(succeeded) < len(runs) else Agreement.UNANIMOUS
+
+
+def only_elsewhere(rebuild: Rebuild, others: Sequence[Rebuild]) -> tuple[str, ...]:
+    """Name what other builders gave and `rebuild` did not, each once; but for what no comparison looks at."""
+    if rebuild.outcome is not Outcome.SUCCEEDED:
+        return ()
+    given = (output.filename for run in others if run.outcome is Outcome.SUCCEEDED for output in run.outputs)
+    own = {output.filename for output in rebuild.outputs}
+    return tuple(dict.fromkeys(name for name in given if name not in own and not is_aside(name)))
 
 
 def digest_in(run: Rebuild, filename: str) -> Digest | None:

@@ -74,3 +74,8 @@ class Release:
         """Whether a file that somebody holds stands in for a published one."""
         references = (artifact.reference for artifact in self.artifacts)
         return any(reference is not None and reference.location is None for reference in references)
+
+
+def is_aside(filename: str) -> bool:
+    """Whether an output is not compared unless the release names it: the build's papers, debug symbols, installers."""
+    return filename.endswith((".buildinfo", ".changes", ".udeb", ".ddeb")) or "-dbgsym_" in filename

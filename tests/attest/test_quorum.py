@@ -40,6 +40,7 @@ from tests.attest.builders import (
 )
 from tests.attest.factory import ATTESTER, BUILDER, dossier, files_of
 from tests.attest.test_forgeries import forged, inside, leaves
+from tests.attest.withdrawing import withdraw
 
 KEYS = (ATTESTER.public_key,)
 STATEMENT = f"attestations/{FILENAME}/verdict.dsse.json"
@@ -210,6 +211,15 @@ def test_attack_every_file_of_other_builders(tmp_path: Path, value: Callable[[],
         shutil.copyfile(published / "builder.dsse.json", path)
         with pytest.raises(UntrustedError):
             check(published, KEYS)
+
+
+def test_a_result_of_several_builders_can_be_withdrawn(tmp_path: Path) -> None:
+    """By the key that signed it, as any other; then it is undecided."""
+    result = publish(tmp_path, agreeing())
+    withdraw(tmp_path, result)
+    report = check(result, KEYS)
+    assert report.withdrawal is not None
+    assert report.verdict is Verdict.UNDECIDED
 
 
 def test_attack_record_of_a_builder_that_the_dossier_does_not_have(tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ from tests.attest.builders import (
     stage,
     together,
 )
-from tests.attest.factory import BUILDER, Staged, dossier
+from tests.attest.factory import BUILDER, Staged, dossier, file_of
 
 STATEMENT = f"attestations/{FILENAME}/verdict.dsse.json"
 PUBLISHED = one(dossier().dossier).rebuilt
@@ -57,6 +57,16 @@ def others(*changes: dict[str, object]) -> Dossier:
     return replace(value, others=tuple(runs))
 
 
+def extra_file_dropped() -> Dossier:
+    """Say nothing of a file that the second builder gave and the first did not."""
+    value = dossier().dossier
+    assert value.rebuild is not None
+    run = run_of(value, SECOND, outputs=(*value.rebuild.outputs, file_of("extra_1.0-1_amd64.deb", b"extra")))
+    honest = together(value, run)
+    verify_dossier(honest)
+    return replace(honest, comparison=value.comparison)
+
+
 LIES: dict[str, tuple[Callable[[], Dossier], str]] = {
     "disagreement-hidden": (hidden, "builders are disagreeing, and that leaves no answer"),
     "published-bytes-called-rebuilt-in-a-disagreement": (
@@ -70,6 +80,10 @@ LIES: dict[str, tuple[Callable[[], Dossier], str]] = {
     "disagreement-called-a-failed-build": (
         lambda: compared(disagreeing(), causes=(Cause.BUILD_FAILED,)),
         "`disagreement` is a cause when builders gave different bytes",
+    ),
+    "file-of-another-builder-dropped": (
+        extra_file_dropped,
+        "extra_1.0-1_amd64.deb was given by another builder alone and is not compared",
     ),
     "disagreement-invented": (
         lambda: compared(agreeing(), verdict=Verdict.UNDECIDED, causes=(Cause.DISAGREEMENT,)),
