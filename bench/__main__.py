@@ -14,13 +14,15 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bench import debrebuild, equal, peers, speed
+from bench import debrebuild, equal, importing, peers, queue, speed
 from bench.place import LeftOut, Place
 from bench.report import Findings, Row, Setting, render
 from rebuilder.build.engine import DockerEngine
 
 PAGE = Path("docs/BENCHMARKS.md")
-DEFAULT = "dry-run,equal,plain,sbuild,debrebuild"
+DEFAULT = "dry-run,equal,plain,sbuild,debrebuild,queue,import"
+_WITHOUT_PLACE = {"queue"}
+"""What needs neither a base image nor an archive."""
 
 
 def main() -> int:
@@ -29,7 +31,8 @@ def main() -> int:
     packages, wanted = chosen.packages.split(","), chosen.only.split(",")
     setting = _setting()
     with Place() as place:
-        place.prepare()
+        if set(wanted) - _WITHOUT_PLACE:
+            place.prepare()
         findings = _measure(place, packages, wanted, chosen.times)
     text = render(findings, setting)
     if out := chosen.out or (PAGE if chosen.only == DEFAULT else None):
@@ -56,6 +59,8 @@ def _measure(place: Place, packages: list[str], wanted: list[str], times: int) -
         "plain": [lambda package=package: speed.against_plain(place, package, times) for package in packages],  # type: ignore[misc]
         "sbuild": [lambda: peers.against_sbuild(place, first)],
         "debrebuild": [lambda: debrebuild.against_debrebuild(place, first)],
+        "import": [lambda: importing.importing(place, times)],
+        "queue": [queue.queue],
     }
     found = Findings()
     for name in (name for name in jobs if name in wanted):

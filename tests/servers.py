@@ -30,6 +30,8 @@ class Postgres:
     root: Path
     port: int
     password: str = "only-for-tests"  # noqa: S105 - as it says
+    durable: bool = False
+    """Whether a commit waits for the disk: for measuring."""
 
     @property
     def address(self) -> str:
@@ -38,7 +40,8 @@ class Postgres:
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
-        options = f"-c port={self.port} -c unix_socket_directories={self.root} -c fsync=off"
+        options = f"-c port={self.port} -c unix_socket_directories={self.root}"
+        options += "" if self.durable else " -c fsync=off"
         self._run(
             "pg_ctl",
             "-D",
@@ -92,9 +95,9 @@ class Postgres:
 
 
 @contextmanager
-def postgres(root: Path) -> Iterator[Postgres]:
+def postgres(root: Path, *, durable: bool = False) -> Iterator[Postgres]:
     """Run PostgreSQL as long as the context lasts. `root` is made, and must be reachable by the user `postgres`."""
-    server = Postgres(root=root, port=free_port())
+    server = Postgres(root=root, port=free_port(), durable=durable)
     server.make()
     try:
         yield server
