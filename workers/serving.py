@@ -46,7 +46,7 @@ def serve(post: Post, job: int | None = None) -> int:
 def do(post: Post, claim: Claim) -> None:
     """Do one job and report it.
 
-    1. While the step runs a heartbeat keeps the lease. Where it is lost the step is interrupted, and nothing is reported;
+    1. While the step runs a heartbeat keeps the lease. Where it is lost the step is interrupted, and nothing reported;
        where a person wants the job stopped, that it stopped is.
     2. An error of ours is reported with its cause; a defect is reported, and raised.
     3. A report that nobody answers is told again as long as the lease may hold.

@@ -24,7 +24,7 @@ from rebuilder.attest.evidence_files import SIGNED_ROOTS
 from rebuilder.attest.keys import parse_public_key
 from rebuilder.compare.judge import needs_control
 from rebuilder.config import PackageRule
-from rebuilder.errors import HostileInput
+from rebuilder.errors import HostileInput, RebuilderError
 from rebuilder.model import codec
 from rebuilder.model.digest import Digest
 from rebuilder.model.dossier import Dossier
@@ -180,6 +180,17 @@ class Transitions:
         return then
 
     def _give_up(self, connection: Connection, job: Job) -> None:
+        """Publish why there is no answer; a case about which not even that can be said (a blob is gone) is abandoned.
+
+        Either way the failure itself stays noted: one spoilt case never keeps others from being swept.
+        """
+        try:
+            with connection.begin_nested():
+                self._conclude_failure(connection, job)
+        except RebuilderError:
+            self._abandon(connection, job)
+
+    def _conclude_failure(self, connection: Connection, job: Job) -> None:
         """Publish what is known by now, with the cause of the failure; the other rebuilds of the quorum are in vain."""
         standing = _standing(connection, job)
         if standing.is_concluded() or job.cause is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -12,14 +13,17 @@ from rebuilder.model import codec
 from rebuilder.model.cause import Cause
 from rebuilder.model.digest import Digest
 from rebuilder.model.dossier import Dossier
-from rebuilder.model.job import CONTROL_SLOT, CaseState, JobKind, JobState
+from rebuilder.model.job import CONTROL_SLOT, SOON, CaseState, JobKind, JobState
 from rebuilder.model.verdict import Control, Verdict
 from tests.attest.factory import reference_bytes
 from tests.workers import short
 from tests.workers.office import Office
+from workers.coordinator.reconcile import sweep
 from workers.documents import PlannedPart, PlanReport, SignReport
+from workers.lease.desk import nobody_to_wake
 from workers.lease.protocol import Claim
 from workers.roles.place import Place
+from workers.serving import serve
 
 
 @pytest.fixture
@@ -186,3 +190,25 @@ def test_a_difference_is_built_once_more(office: Office) -> None:
     assert dossier.control is not None
     assert dossier.control.fresh_environment
     assert dossier.comparison.artifacts[0].control is Control.DETERMINISTIC
+
+
+def test_a_case_whose_blobs_are_gone_is_abandoned_and_stops_nobody(office: Office) -> None:
+    """What cannot even be said to have failed is noted in the ledger; the sweep goes on to the next lease."""
+    office.owe("spoilt")
+    office.owe("sound")
+    for name in ("planner", "builder-1", "builder-2"):
+        serve(office.posts[name])
+    for path in (office.blobs.root / "sha256").rglob("*"):
+        if path.is_file() and b"building spoilt" in path.read_bytes():
+            path.unlink()
+    comparer = office.posts["comparer"]
+    for _ in range(SOON.attempts):
+        while comparer.leases.claim(JobKind.COMPARE) is not None:
+            pass
+        office.ahead += timedelta(hours=7)
+        sweep(office.coordinator.desk, office.settings.farm, nobody_to_wake)
+        office.ahead += timedelta(hours=7)
+        sweep(office.coordinator.desk, office.settings.farm, nobody_to_wake)
+    office.work()
+    states = {case.name: case.state for case in office.coordinator.bureau.cases.find()}
+    assert states == {"spoilt": CaseState.ABANDONED, "sound": CaseState.CLOSED}
