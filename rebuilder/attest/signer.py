@@ -96,7 +96,8 @@ def _verify_quorum(request: Request, quorum: Quorum) -> None:
         keyid, found = builder.key.keyid, builder.fault_domain
         if found != (expected := quorum.fault_domains.get(keyid)):
             raise SignatureRefused(
-                f"builder {keyid[:16]}: expected fault domain {expected}, as the operator assigned it, found {found}"
+                f"builder {keyid[:16]}: expected fault domain {expected}, as the operator assigned it, found {found}",
+                hint="tell the signer in its own state directory in which fault domain the builder is",
             )
     if all(artifact.verdict is Verdict.UNDECIDED for artifact in dossier.comparison.artifacts):
         return
