@@ -3,6 +3,7 @@
 VERBS: dict[str, tuple[str, str]] = {
     "sync": ("workers.verbs.sync", "Import whole suites and owe a rebuild of everything that is due."),
     "submit": ("workers.verbs.submit", "Owe the farm a rebuild of single releases, now."),
+    "work": ("workers.verbs.work", "Do what is owed on this machine alone, in every role."),
     "status": ("workers.verbs.status", "Show what the farm owes, who works, and what somebody must look at."),
     "jobs": ("workers.verbs.jobs", "List, show, retry, cancel, hold, release and reorder jobs."),
     "workers": ("workers.verbs.workers", "List workers, make enrolment tokens, revoke and drain."),
