@@ -12,6 +12,7 @@ from rebuilder.model.catalogue import Catalogue
 from rebuilder.store.blocks import Blocks
 from rebuilder.store.database import Database
 from rebuilder.store.due import Ages, Order
+from rebuilder.store.ledger import Ledger
 from rebuilder.store.schedule import Import, Schedule, Synced
 
 _USUAL = PackageRule(pattern="*")
@@ -37,8 +38,9 @@ OpenCatalogue = Callable[[str, datetime, tuple[str, ...]], Catalogue]
 def sync(wish: Wish, farm: FarmSettings, database: Database, open_catalogue: OpenCatalogue, at: datetime) -> Synced:
     """Import suites and owe what is due.
 
-    1. Each suite, as it is signed for now. 2. Its offers, unless the ledger has them. 3. Quotas of the settings, so
-    that they hold when the first job is claimed. 4. The import and the jobs, in one transaction.
+    1. Each suite, as it is signed for now. 2. Its offers, unless the ledger has them. 3. When it was signed: an archive
+    that went back is an event. Quotas of the settings, so that they hold when the first job is claimed. 4. The import
+    and the jobs, in one transaction.
     """
     schedule = Schedule(database)
     # 1. and 2.
@@ -50,6 +52,8 @@ def sync(wish: Wish, farm: FarmSettings, database: Database, open_catalogue: Ope
     if wish.is_trial:
         return schedule.trial(imports, order, at)
     # 3.
+    for each in catalogues:
+        Ledger(database).observe_index(each.archive, each.suite, date=each.date, document=each.document, at=at)
     for rule in farm.suites:
         if rule.suite in order.suites and rule.quota is not None:
             Blocks(database).limit(rule.suite, rule.quota, at)

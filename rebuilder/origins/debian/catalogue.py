@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from urllib.parse import quote
 
 from rebuilder.errors import HostileInput, UnknownTarget, UsageError
 from rebuilder.model.catalogue import Catalogue, Offer, OfferedFile
@@ -23,6 +22,9 @@ _FILE_NAME = re.compile(r"[A-Za-z0-9+._~:%@^=,-]{1,512}\Z")
 _SOURCE = re.compile(r"(?P<name>[^ ]+)(?: \((?P<version>[^ ()]+)\))?\Z")
 _SIZE = re.compile(r"[0-9]{1,15}\Z")
 _SECURITY = "-security"
+_FIELDS = tuple(
+    f"\n{name}: ".encode() for name in ("Package", "Version", "Architecture", "Filename", "Size", "SHA256", "Source")
+)
 
 Group = tuple[str, str, str]
 """Source, its version, architecture of the binaries."""
@@ -78,26 +80,24 @@ def offers(files: Iterable[IndexFile], suite: str, architectures: Iterable[str])
 
 
 def purl(suite: str, name: str, version: str) -> str:
-    """Write `DebianTarget.purl` of a source, thirty times as fast."""
-    return (
-        f"pkg:deb/debian/{quote(name, safe='')}@{quote(version, safe=':')}?arch=source&distro={suite}"
-    )
+    """Write `DebianTarget.purl` of a checked source: of all that it may hold, `+` alone is quoted."""
+    return f"pkg:deb/debian/{name}@{version}?arch=source&distro={suite}".replace("+", "%2B")
 
 
 def _note(stanza: bytes, chosen: frozenset[str], groups: dict[Group, dict[str, OfferedFile]]) -> None:
-    architecture = _need(stanza, b"\nArchitecture: ")
+    name, version, architecture, location, size, sha256, source_field = _fields(stanza)
     if architecture not in chosen:
         if not ARCHITECTURE.match(architecture):
             raise HostileInput(f"not an architecture: {architecture[:80]!r}")
         return
-    name, version = check_name(_need(stanza, b"\nPackage: ")), check_version(_need(stanza, b"\nVersion: "))
-    source, source_version = _source(stanza, name, version)
-    filename = _need(stanza, b"\nFilename: ").rpartition("/")[2]
-    size = _need(stanza, b"\nSize: ")
+    check_name(name)
+    check_version(version)
+    source, source_version = _source(source_field, name, version)
+    filename = location.rpartition("/")[2]
     if not _FILE_NAME.match(filename) or not _SIZE.match(size):
         raise HostileInput(f"{name} {version}: unreadable Filename or Size in a package index")
     try:
-        digest = Digest(_need(stanza, b"\nSHA256: "))
+        digest = Digest(sha256)
     except ValueError as error:
         raise HostileInput(f"{name} {version}: {error}") from error
     file = OfferedFile(filename=filename, digest=digest, size_bytes=int(size))
@@ -106,9 +106,8 @@ def _note(stanza: bytes, chosen: frozenset[str], groups: dict[Group, dict[str, O
         raise HostileInput(f"two signed indices name different bytes for {filename}")
 
 
-def _source(stanza: bytes, name: str, version: str) -> tuple[str, str]:
-    text = _field(stanza, b"\nSource: ")
-    if text is None:
+def _source(text: str, name: str, version: str) -> tuple[str, str]:
+    if not text:
         return name, version
     match = _SOURCE.match(text)
     if match is None:
@@ -116,23 +115,18 @@ def _source(stanza: bytes, name: str, version: str) -> tuple[str, str]:
     return check_name(match["name"]), check_version(match["version"] or version)
 
 
-def _need(stanza: bytes, field: bytes) -> str:
-    value = _field(stanza, field)
-    if not value:
-        word = field.decode().strip(" :\n")
-        raise HostileInput(f"a paragraph of a package index has no field {word} ({stanza[:60]!r})")
-    return value
-
-
-def _field(stanza: bytes, field: bytes) -> str | None:
-    """Return the value of a field that is one line."""
-    start = stanza.find(field)
-    if start == -1:
-        return None
-    begin = start + len(field)
-    end = stanza.find(b"\n", begin)
+def _fields(stanza: bytes) -> list[str]:
+    """Return the values of `_FIELDS`, each of one line; of them, only Source may be missing."""
+    values = []
+    for field in _FIELDS:
+        start = stanza.find(field)
+        begin = start + len(field)
+        values.append(stanza[begin : stanza.index(b"\n", begin)].strip(b" ") if start != -1 else b"")
+    if not all(values[:-1]):
+        missing = _FIELDS[values.index(b"")].decode().strip(" :\n")
+        raise HostileInput(f"a paragraph of a package index has no field {missing} ({stanza[:60]!r})")
     try:
-        return stanza[begin : end if end != -1 else None].decode("ascii").strip(" ")
+        return b"\n".join(values).decode("ascii").split("\n")
     except UnicodeDecodeError as error:
         raise HostileInput(f"a paragraph of a package index is unreadable: {error}") from error
 

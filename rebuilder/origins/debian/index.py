@@ -80,12 +80,12 @@ def find_packages(index: IndexFile, names: Collection[str]) -> tuple[BinaryStanz
 
 
 def stanzas(index: IndexFile) -> Iterator[bytes]:
-    """Every stanza of an index, each with a line break before it."""
+    """Every stanza of an index, each with a line break before and after it."""
     for window in _windows(index.path):
         start = 0
         while (end := window.find(b"\n\n", start)) != -1:
             if end > start:
-                yield window[start:end]
+                yield window[start : end + 1]
             start = end + 1
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +94,18 @@ def test_a_spoilt_archive_is_refused(spoiled_archive: FrozenArchive, person: Per
     config = write_config(tmp_path, spoiled_archive)
     assert person("sync", "deb:trixie", "--config", config)[0] in {3, 4}
     assert json.loads(person("jobs", "list", "--json", "--config", config)[1])["jobs"] == []
+
+
+def test_an_archive_that_went_back_is_an_event(spoiled_archive: FrozenArchive, person: Person, tmp_path: Path) -> None:
+    """Refused with exit code 3; where policy accepts it, an event says so."""
+    config = write_config(tmp_path, spoiled_archive)
+    assert person("sync", "deb:trixie", "--config", config)[0] == 0
+    spoiled_archive.publish("trixie", date=datetime.now(UTC) - timedelta(days=3))
+    assert person("sync", "deb:trixie", "--config", config)[0] == 3
+    config = write_config(tmp_path, spoiled_archive, "[policy]\naccept_rollback = true\n")
+    assert person("sync", "deb:trixie", "--config", config)[0] == 0
+    events = json.loads(person("status", "--json", "--config", config)[1])["events"]
+    assert [(each["kind"], each["subject"]) for each in events] == [("archive-went-back", "debian trixie")]
 
 
 @pytest.mark.live
