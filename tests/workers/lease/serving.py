@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -103,3 +104,27 @@ def serving(office: Office, root: Path, *, port: int = 0) -> Iterator[Served]:
     finally:
         server.should_exit = True
         thread.join(20)
+
+
+def refused(answer: requests.Response, status: int, words: str) -> None:
+    """Assert the status, and that the answer is a problem in JSON with these words."""
+    problem = answer.json()
+    assert (answer.status_code, set(problem)) == (status, {"error", "hint"}), problem
+    assert words in problem["error"]
+    assert "Traceback" not in answer.text
+
+
+def raw(served: Served, request: bytes) -> bytes:
+    """Send bytes, and read what comes until the end or for 10 seconds."""
+    host, _, port = served.base.removeprefix("http://").partition(":")
+    answer = b""
+    with socket.create_connection((host, int(port)), timeout=10) as connection:
+        connection.sendall(request)
+        try:
+            while block := connection.recv(65536):
+                answer += block
+                if b"}" in answer:
+                    break
+        except ConnectionResetError:
+            pass
+    return answer

@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import json
-import secrets
-import socket
-import time
 from collections.abc import Iterator
-from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
-import requests
 
 from rebuilder.attest.signing import KeySigner
 from rebuilder.model.digest import Digest
 from rebuilder.model.job import JobKind, JobState
 from tests.workers.lease.conftest import EVENTS_AN_HOUR, Office, new_signer
-from tests.workers.lease.serving import LIMITS, Served, serving
+from tests.workers.lease.serving import Served, raw, refused, serving
 
 CLAIM = b'{"kind":"compare"}'
 
@@ -35,14 +30,6 @@ def served(office: Office, tmp_path: Path) -> Iterator[Served]:
 def signer(served: Served) -> KeySigner:
     """Enrol a comparer."""
     return served.enrolled()
-
-
-def refused(answer: requests.Response, status: int, words: str) -> None:
-    """Assert the status, and that the answer is a problem in JSON with these words."""
-    problem = answer.json()
-    assert (answer.status_code, set(problem)) == (status, {"error", "hint"}), problem
-    assert words in problem["error"]
-    assert "Traceback" not in answer.text
 
 
 def test_the_honest_request_is_accepted(served: Served, signer: KeySigner) -> None:
@@ -233,31 +220,6 @@ def test_a_report_sent_twice_is_accepted_twice(served: Served, signer: KeySigner
     assert [kind for kind, _ in served.office.events()] == ["lease-refused"]
 
 
-def test_attack_oversized_body(served: Served, signer: KeySigner) -> None:
-    """A document beyond the bound is refused, announced or not."""
-    body = b" " * (LIMITS.document_bytes + 1)
-    fields = served.signed(signer, "POST", "/v1/claim", body)
-    refused(served.send("POST", "/v1/claim", body, fields), 413, f"at most {LIMITS.document_bytes}")
-    chunks = b"".join(b"1000\r\n" + b" " * 0x1000 + b"\r\n" for _ in range(6)) + b"0\r\n\r\n"
-    head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
-    request = f"POST /v1/claim HTTP/1.1\r\nHost: x\r\n{head}Transfer-Encoding: chunked\r\n\r\n".encode()
-    assert raw(served, request + chunks).startswith(b"HTTP/1.1 413 ")
-
-
-def test_attack_slow_body(served: Served, signer: KeySigner) -> None:
-    """A body that drips is given up after its time, a document as well as a blob."""
-    digest = Digest.of(CLAIM)
-    for method, path in (("POST", "/v1/claim"), ("PUT", f"/v1/blobs/sha256/{digest.hex}")):
-        fields = served.signed(signer, method, path, CLAIM)
-        head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
-        started = time.monotonic()
-        request = f"{method} {path} HTTP/1.1\r\nHost: x\r\n{head}Content-Length: 18\r\n\r\n".encode() + CLAIM[:3]
-        assert raw(served, request).startswith(b"HTTP/1.1 408 ")
-        assert time.monotonic() - started < 8
-    assert not served.office.desk.blobs.has(digest)
-    assert served.office.desk.jobs.job(1).state is JobState.READY
-
-
 def test_attack_blob_with_other_bytes(served: Served, signer: KeySigner) -> None:
     """A blob is the bytes that its name says: other ones are refused by what was signed, or by what came."""
     named = Digest.of(b"expected")
@@ -350,57 +312,3 @@ def test_a_mistake_of_ours_shows_no_traceback(
     answer = served.send("POST", "/v1/claim", CLAIM, served.signed(signer, "POST", "/v1/claim", CLAIM))
     refused(answer, 500, "the coordinator failed")
     assert "secret detail" not in answer.text
-
-
-def test_attack_not_http(served: Served) -> None:
-    """Noise on the port is answered and forgotten; the next worker is served."""
-    for noise in (b"\x16\x03\x01\x02\x00" + secrets.token_bytes(500), b"GET / HTTP/9.9\r\n\r\n", b"a" * 70_000):
-        raw(served, noise)
-    assert served.send("GET", "/healthz", b"", {}).status_code == 200
-
-
-def raw(served: Served, request: bytes) -> bytes:
-    """Send bytes, and read what comes until the end or for 10 seconds."""
-    host, _, port = served.base.removeprefix("http://").partition(":")
-    answer = b""
-    with socket.create_connection((host, int(port)), timeout=10) as connection:
-        connection.sendall(request)
-        try:
-            while block := connection.recv(65536):
-                answer += block
-                if b"}" in answer:
-                    break
-        except ConnectionResetError:
-            pass
-    return answer
-
-
-def test_attack_silent_connection(served: Served) -> None:
-    """A connection on which no request is completed is closed, however it began."""
-    host, _, port = served.base.removeprefix("http://").partition(":")
-    beginnings = (b"", b"GET /healthz HT", b"GET /healthz HTTP/1.1\r\nHost: x\r\nX-Slow: ")
-    with ExitStack() as opened:
-        connections = [
-            opened.enter_context(socket.create_connection((host, int(port)), timeout=10)) for _ in beginnings
-        ]
-        for connection, beginning in zip(connections, beginnings, strict=True):
-            connection.sendall(beginning)
-        assert [connection.recv(100) for connection in connections] == [b"", b"", b""]
-
-
-def test_attack_client_that_does_not_read(served: Served, signer: KeySigner) -> None:
-    """A blob that nobody takes does not keep a connection for ever."""
-    data = secrets.token_bytes(8_000_000)
-    path = f"/v1/blobs/sha256/{served.office.desk.blobs.put(data).hex}"
-    head = "".join(f"{name}: {value}\r\n" for name, value in served.signed(signer, "GET", path).items())
-    host, _, port = served.base.removeprefix("http://").partition(":")
-    with socket.create_connection((host, int(port)), timeout=10) as connection:
-        connection.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\n{head}\r\n".encode())
-        time.sleep(3)
-        taken = 0
-        try:
-            while block := connection.recv(1 << 20):
-                taken += len(block)
-        except ConnectionResetError:
-            pass
-    assert taken < len(data)
