@@ -20,6 +20,8 @@ RUN python3 -m venv /opt/rebuilder \
 FROM system AS program
 COPY --from=installed /opt/rebuilder /opt/rebuilder
 ENV PATH=/opt/rebuilder/bin:/usr/sbin:/usr/bin:/sbin:/bin PYTHONUNBUFFERED=1
+# Celery works in a child: what it counts, the parent tells.
+ENV PROMETHEUS_MULTIPROC_DIR=/tmp
 ENV REBUILDER_STATE=/state REBUILDER_CACHE=/cache REBUILDER_RESULTS=/results
 USER farm
 WORKDIR /state

@@ -1,6 +1,6 @@
 # The front door. `make` alone explains itself; every target does the set-up that it needs.
 .DEFAULT_GOAL := help
-.PHONY: chaos help setup lock engine packages test-packages all-packages bench-packages demo test test-all check format bench up down clean doctor
+.PHONY: chaos help setup lock engine packages test-packages all-packages bench-packages demo test test-all check format bench up down logs clean doctor
 SHELL := /bin/sh
 MAKEFLAGS += --no-print-directory
 
@@ -62,10 +62,17 @@ all-packages: setup
 bench-packages: setup
 	@$(PY) -m tools.packages required recommended tests bench
 
-engine up: setup ## use the container engine that answers, or install and start one
+engine: setup ## use the container engine that answers, or install and start one
 	@$(PY) -m tools.engine up
 
-down: setup ## stop the container engine that make started, and no other
+up: setup packages engine ## bring up a farm on this machine (compose.yaml, docs/FARM.md)
+	@$(WITH_ENGINE) $(PY) -m tools.farm up
+
+logs: setup ## follow what the farm says (ARGS=signer: one part of it)
+	@$(WITH_ENGINE) $(PY) -m tools.farm logs $(ARGS)
+
+down: setup ## stop the farm that make started, then the container engine that it started, and no other
+	@$(WITH_ENGINE) $(PY) -m tools.farm down
 	@$(PY) -m tools.engine down
 
 doctor: setup ## say what this machine lacks and how to get it

@@ -14,11 +14,14 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import shutil
 import stat
 import subprocess
 import sys
 from pathlib import Path
+
+from packaging.markers import Marker
 
 from tools import farm_base, farm_secrets
 from tools.compose import ComposeError, command
@@ -27,6 +30,9 @@ ROOT = Path(__file__).resolve().parent.parent
 STATE = ROOT / ".state" / "farm"
 COMPOSE = ROOT / "compose.yaml"
 UID = 1000
+PYTHON = "3.11.2"
+"""Of Debian bookworm, which the images are made of."""
+_MARKED = re.compile(r"(?P<name>\S+==\S+) ; (?P<marker>.+?)(?: \\)?$")
 SOCKET = "/var/run/docker.sock"
 LEAST_BUILDERS = 2
 
@@ -73,11 +79,28 @@ def wheels() -> None:
     if not stamp.is_file() or stamp.read_bytes() != lock.read_bytes():
         shutil.rmtree(target, ignore_errors=True)
         print("farm: fetching the locked dependencies as wheels", flush=True)
-        subprocess.run([*pip, "--require-hashes", "-r", str(lock)], check=True, stderr=subprocess.DEVNULL)
+        wanted = STATE / "wheels.txt"
+        wanted.write_text(for_base(lock.read_text()))
+        subprocess.run([*pip, "--require-hashes", "-r", str(wanted)], check=True, stderr=subprocess.DEVNULL)
         shutil.copyfile(lock, stamp)
     for old in target.glob("rebuilder-*.whl"):
         old.unlink()
     subprocess.run([*pip, str(ROOT)], check=True, stderr=subprocess.DEVNULL)
+
+
+def for_base(lock: str) -> str:
+    """Choose from the lock what the images' Python wants, which is not the one that runs here."""
+    kept, keeps = [], True
+    for line in lock.splitlines():
+        if found := _MARKED.match(line):
+            keeps = Marker(found["marker"]).evaluate({"python_full_version": PYTHON, "python_version": "3.11"})
+            kept += [f"{found['name']} \\"] if keeps else []
+        elif not line.startswith((" ", "#")):
+            keeps = True
+            kept.append(line)
+        elif keeps:
+            kept.append(line)
+    return "\n".join([*kept, ""])
 
 
 def compose(*words: str) -> int:
@@ -95,6 +118,7 @@ def environment(words: dict[str, str]) -> dict[str, str]:
     own = {
         "FARM_BASE": base,
         "FARM_UID": str(UID),
+        "FARM_ARCHITECTURE": _architecture(),
         "FARM_ENGINE": str(socket),
         "FARM_ENGINE_GROUP": group,
         # The local base has everything: its build has no network. The classic builder needs no image from a registry.

@@ -71,7 +71,7 @@ def _introduce(root: Path, member: Member, key: PublicKey, architecture: str) ->
         "fault_domain": member.domain,
     }
     _write(root / "coordinator" / "members" / f"{member.name}.json", json.dumps(document, indent=1) + "\n")
-    if member.role in {Role.BUILDER, Role.COMPARER}:
+    if member.role in {Role.BUILDER, Role.COMPARER} or member.kind == "plan":
         enroll(root / "signer", member.role, key)
     if member.role is Role.BUILDER:
         _write(root / "signer" / "enrolled" / Role.BUILDER / f"{key.keyid}.domain", f"{member.domain}\n")
@@ -106,7 +106,7 @@ def users(digests: dict[str, str]) -> str:
         if user == "coordinator":
             allowed = "~* &* +@all -@admin -@dangerous +info +keys"
         else:
-            keys = f"~{user} ~{user}.* ~{user}/* ~_kombu.* ~unacked* ~*.pidbox ~*.reply.celery.pidbox ~celeryev*"
+            keys = f"~{user}* ~_kombu.* ~unacked* ~*.pidbox* ~celeryev*"
             allowed = f"{keys} &* +@all -@admin -@dangerous +info"
         rules.append(f"user {user} on #{digest} {allowed}")
     return "\n".join([*rules, ""])

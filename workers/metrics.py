@@ -15,6 +15,7 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
 from rebuilder.model.job import JobKind
@@ -108,9 +109,19 @@ class WorkerMetrics:
             "rebuilder_phase_seconds", "Time of one phase of a job.", ("phase",), buckets=_SECONDS, registry=registry
         )
         self._cache = Counter("rebuilder_cache", "Answers of a cache.", ("cache", "answer"), registry=registry)
-        self._budget = Gauge("rebuilder_disk_budget_bytes", "Disk budget.", ("directory",), registry=registry)
-        self._used = Gauge("rebuilder_disk_used_bytes", "Disk in use.", ("directory",), registry=registry)
-        self._free = Gauge("rebuilder_disk_free_bytes", "Free space of its disk.", ("directory",), registry=registry)
+        self._budget = Gauge(
+            "rebuilder_disk_budget_bytes", "Disk budget.", ("directory",), registry=registry, multiprocess_mode="max"
+        )
+        self._used = Gauge(
+            "rebuilder_disk_used_bytes", "Disk in use.", ("directory",), registry=registry, multiprocess_mode="max"
+        )
+        self._free = Gauge(
+            "rebuilder_disk_free_bytes",
+            "Free space of its disk.",
+            ("directory",),
+            registry=registry,
+            multiprocess_mode="max",
+        )
 
     @contextmanager
     def job(self, kind: JobKind) -> Iterator[None]:
@@ -142,6 +153,16 @@ class WorkerMetrics:
         self._used.labels(disk.name).set(used)
         if disk.path.is_dir():
             self._free.labels(disk.name).set(shutil.disk_usage(disk.path).free)
+
+
+def gathered(registry: CollectorRegistry) -> CollectorRegistry:
+    """Give the registry that a scrape reads: of all processes of a worker where PROMETHEUS_MULTIPROC_DIR says so."""
+    whole = CollectorRegistry()
+    try:
+        MultiProcessCollector(whole)  # type: ignore[no-untyped-call]
+    except ValueError:
+        return registry
+    return whole
 
 
 class Timed:

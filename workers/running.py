@@ -14,28 +14,32 @@ from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 
 from rebuilder.attest.keys import Role
-from rebuilder.attest.keystore import ensure_key
+from rebuilder.attest.keystore import ensure_key, key_uri
+from rebuilder.attest.signing import open_signer
 from rebuilder.config import Settings
 from rebuilder.errors import RebuilderError
 from rebuilder.model.digest import Digest
-from rebuilder.model.job import Job, JobKind
+from rebuilder.model.job import Job, JobKind, ResourceClass
 from rebuilder.store.leadership import Leadership
+from workers.app import Waker, make_app, rebuild_queue, wake_followers
 from workers.coordinator.opening import Coordinator, open_coordinator
 from workers.coordinator.reconcile import lead, sweep
 from workers.lease.connections import make_server
 from workers.lease.desk import nobody_to_wake
 from workers.lease.protocol import Claim
 from workers.lease.server import LeaseApi
-from workers.metrics import Disk, LedgerMetrics, Timed, WorkerMetrics
+from workers.metrics import Disk, LedgerMetrics, Timed, WorkerMetrics, gathered
 from workers.observing import Check, bound, health_app, health_routes, served
 from workers.roles.place import Place, Step
 from workers.serving import Post, serve
 from workers.starting import attester_of, enrol_members, now, open_blobs, open_database, open_worker
+from workers.tasks import make_tasks
 
 _POLL_S = 2.0
 _LONGEST_PAUSE_S = 60.0
 _DISKS_EVERY_S = 300.0
 _ENDS_WITHIN_S = 30.0
+_CELERY = ("--concurrency", "1", "--without-gossip", "--without-mingle", "--loglevel", "INFO")
 
 Stopped = threading.Event
 """Set when the process shall end: between two jobs, and within seconds where nothing runs."""
@@ -69,23 +73,42 @@ class LoggedProgress:
         self._log.warning(message, target=target)
 
 
-def run_worker(kind: JobKind, settings: Settings, ports: Ports, stopped: Stopped) -> None:
-    """Do jobs of one kind until `stopped`; what ends the loop for a while is logged, and tried again later."""
-    log = structlog.stdlib.get_logger("worker")
+def run_worker(kind: JobKind, settings: Settings, ports: Ports, stopped: Stopped, tags: tuple[str, ...] = ()) -> None:
+    """Do jobs of one kind until the process is told to end: when the broker wakes it, or without a broker by asking.
+
+    With a broker the work is done in a child of this process, and `stopped` is Celery's to set: it ends after the job.
+    """
     registry = CollectorRegistry()
     metrics = WorkerMetrics(registry)
     opened = open_worker(kind, settings, LoggedProgress())
-    post = _observed(opened.post, metrics)
     _measure(_disks(settings), metrics, stopped)
-    with served(health_app(opened.checks, registry), host=ports.host, port=ports.health):
-        pause = _POLL_S
-        while not stopped.wait(pause):
-            try:
-                serve(post)
-                pause = _POLL_S
-            except RebuilderError as error:
-                pause = min(2 * pause, _LONGEST_PAUSE_S)
-                log.warning("no work now", error=str(error), hint=error.hint, again_in_s=pause)
+    with served(health_app(opened.checks, gathered(registry)), host=ports.host, port=ports.health):
+        if settings.farm.broker is None:
+            _ask_until(stopped, _observed(opened.post, metrics))
+            return
+        app = make_tasks(settings, lambda kind, own: _observed(open_worker(kind, own, LoggedProgress()).post, metrics))
+        app.worker_main(["worker", "--queues", ",".join(queues_of(kind, tags)), *_CELERY])
+
+
+def queues_of(kind: JobKind, tags: tuple[str, ...]) -> tuple[str, ...]:
+    """Name the queues that a worker with these tags listens to."""
+    if kind is not JobKind.REBUILD:
+        return (str(kind),)
+    wanted = ((), *((tag,) for tag in tags))
+    return tuple(rebuild_queue(resources, each) for resources in ResourceClass for each in wanted)
+
+
+def _ask_until(stopped: Stopped, post: Post) -> None:
+    """Ask for work; what ends that for a while is logged, and tried again later."""
+    log = structlog.stdlib.get_logger("worker")
+    pause = _POLL_S
+    while not stopped.wait(pause):
+        try:
+            serve(post)
+            pause = _POLL_S
+        except RebuilderError as error:
+            pause = min(2 * pause, _LONGEST_PAUSE_S)
+            log.warning("no work now", error=str(error), hint=error.hint, again_in_s=pause)
 
 
 def run_coordinator(settings: Settings, ports: Ports, stopped: Stopped) -> None:
@@ -101,13 +124,15 @@ def run_coordinator(settings: Settings, ports: Ports, stopped: Stopped) -> None:
     checks: dict[str, Check] = {"ledger": lambda: _count(coordinator)}
     spool = settings.cache / "spool"
     spool.mkdir(parents=True, exist_ok=True)
-    api = LeaseApi(coordinator.desk, coordinator.workers, key, spool=spool)
+    wake = nobody_to_wake if settings.farm.broker is None else _waker(settings)
+    desk = replace(coordinator.desk, changed=lambda _: wake_followers(coordinator.desk, settings.farm, wake))
+    api = LeaseApi(desk, coordinator.workers, key, spool=spool)
     server = make_server(api.app(health_routes(checks, registry)), ports.host, ports.service)
     thread = threading.Thread(target=server.run, name="lease-api", daemon=True)
     with served(health_app(checks, registry), host=ports.host, port=ports.health):
         thread.start()
         try:
-            _sweep_until(stopped, coordinator, settings, Leadership(database))
+            _sweep_until(stopped, coordinator, Leadership(database), wake)
         finally:
             server.should_exit = True
             thread.join(_ENDS_WITHIN_S)
@@ -125,19 +150,25 @@ def run_web(settings: Settings, ports: Ports, stopped: Stopped) -> None:
         stopped.wait()
 
 
-def _sweep_until(stopped: Stopped, coordinator: Coordinator, settings: Settings, leadership: Leadership) -> None:
+def _waker(settings: Settings) -> Waker:
+    return Waker(make_app(settings.farm), open_signer(key_uri(settings.state, Role.COORDINATOR)))
+
+
+def _sweep_until(
+    stopped: Stopped, coordinator: Coordinator, leadership: Leadership, wake: Callable[[Job], None]
+) -> None:
+    farm = coordinator.bureau.settings.farm
     log = structlog.stdlib.get_logger("reconciler")
     holder = f"{socket.gethostname()}-{threading.get_native_id()}"
-    wake: Callable[[Job], None] = nobody_to_wake
     while True:
         try:
             if lead(leadership, holder, coordinator.bureau):
-                swept = sweep(coordinator.desk, settings.farm, wake)
+                swept = sweep(coordinator.desk, farm, wake)
                 if swept.expired or swept.ripened:
                     log.info("swept", expired=swept.expired, ripened=swept.ripened)
         except RebuilderError as error:
             log.warning("no sweep", error=str(error), hint=error.hint)
-        if stopped.wait(settings.farm.sweep_s):
+        if stopped.wait(farm.sweep_s):
             return
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -11,17 +12,23 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 import requests
+from redis import Redis
+from redis.exceptions import NoPermissionError
 
 from rebuilder.attest.keys import Role
 from rebuilder.attest.keystore import enrolled
+from rebuilder.model.job import JobKind, NewJob
 from rebuilder.store.database import Database
+from rebuilder.store.jobs import Jobs
 from tests.servers import Postgres, free_port
 from tools import farm_secrets
 
+ROOT = Path(__file__).resolve().parent.parent.parent
 _PATIENCE_S = 90
 
 
@@ -100,6 +107,64 @@ def test_a_coordinator_and_its_workers_are_ready_and_end(farm: Path, ledger: dic
         assert [each.end() for each in (*workers, coordinator)] == [0, 0, 0, 0]
         logs = [each.log.read_text() for each in (*workers, coordinator)]
     assert [text for text in logs if "Traceback" in text or '"level": "error"' in text] == []
+
+
+@contextmanager
+def broker(farm: Path, place: Path) -> Iterator[int]:
+    """Run Redis with the configuration and the users of deploy/ and of `make up`; give its port."""
+    place.mkdir()
+    port = free_port()
+    text = (ROOT / "deploy" / "redis.conf").read_text().replace("bind * -::*", "bind 127.0.0.1")
+    text = text.replace("port 6379", f"port {port}").replace("dir /state", f"dir {place}")
+    text = text.replace("/run/secrets/redis_users", str(farm / "secrets" / "redis-users"))
+    (place / "redis.conf").write_text(text)
+    with (place / "log").open("wb") as log:
+        program = subprocess.Popen(["redis-server", place / "redis.conf"], stdout=log, stderr=log)
+    try:
+        yield port
+    finally:
+        program.kill()
+        program.wait(_PATIENCE_S)
+
+
+def test_the_broker_wakes_a_worker_with_its_roles_own_user(
+    farm: Path, ledger: dict[str, str], postgres_database: Database, tmp_path: Path
+) -> None:
+    """Through Redis with its ACL: the coordinator's wake-up reaches the comparer, who claims the job.
+
+    A user may not read another role's queue, nor administer.
+    """
+    port, api = free_port(), free_port()
+    with ExitStack() as stack:
+        port = stack.enter_context(broker(farm, tmp_path / "redis"))
+
+        def settings(user: str) -> dict[str, str]:
+            secret = str(farm / "secrets" / f"broker-{user}")
+            return {"farm_broker": f"redis://{user}@127.0.0.1:{port}/0", "farm_broker_password_file": secret}
+
+        words = ("coordinator", "--port", str(api))
+        coordinator = stack.enter_context(
+            process(farm / "coordinator", *words, farm_sweep="1 s", **ledger, **settings("coordinator"))
+        )
+        coordinator.ready()
+        there = {"farm_coordinator": f"http://127.0.0.1:{api}", **settings("compare")}
+        comparer = stack.enter_context(process(farm / "comparer", "worker", "compare", **there))
+        comparer.ready()
+        new = NewJob(kind=JobKind.COMPARE, target="pkg:deb/debian/demo@1.0", suite="trixie", name="demo")
+        (number,) = Jobs(postgres_database).add([new], datetime.now(UTC))
+        deadline = time.monotonic() + _PATIENCE_S
+        while '"event": "begun"' not in (text := comparer.log.read_text()):
+            assert time.monotonic() < deadline, text + coordinator.log.read_text()
+            time.sleep(0.2)
+        (line,) = [json.loads(line) for line in text.splitlines() if '"event": "begun"' in line]
+        assert (line["job"], line["role"], line["attempt"]) == (number, "compare", 1)
+        client = Redis(
+            port=port, username="compare", password=(farm / "secrets" / "broker-compare").read_text().strip()
+        )
+        for forbidden in (lambda: client.lpush("sign", "x"), client.flushall, lambda: client.config_get("*")):
+            with pytest.raises(NoPermissionError):
+                forbidden()
+        client.close()
 
 
 def wait_for(url: str, words: str) -> None:
