@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import gc
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from fnmatch import fnmatchcase
@@ -42,6 +44,11 @@ def sync(wish: Wish, farm: FarmSettings, database: Database, open_catalogue: Ope
     that went back is an event. Quotas of the settings, so that they hold when the first job is claimed. 4. The import
     and the jobs, in one transaction.
     """
+    with _without_collector():
+        return _sync(wish, farm, database, open_catalogue, at)
+
+
+def _sync(wish: Wish, farm: FarmSettings, database: Database, open_catalogue: OpenCatalogue, at: datetime) -> Synced:
     schedule = Schedule(database)
     # 1. and 2.
     catalogues = [open_catalogue(suite, at, wish.architectures) for suite in dict.fromkeys(wish.suites)]
@@ -59,6 +66,18 @@ def sync(wish: Wish, farm: FarmSettings, database: Database, open_catalogue: Ope
             Blocks(database).limit(rule.suite, rule.quota, at)
     # 4.
     return schedule.sync(imports, order, at)
+
+
+@contextmanager
+def _without_collector() -> Iterator[None]:
+    """Let Python not look for cycles among 70,000 values that have none: a third of the time of reading them."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def rule_for(name: str, farm: FarmSettings) -> PackageRule:
