@@ -23,6 +23,7 @@ from redis.exceptions import NoPermissionError
 from rebuilder.attest.keys import Role
 from rebuilder.attest.keystore import enrolled
 from rebuilder.model.job import JobKind, NewJob
+from rebuilder.store.blobs import LocalBlobs
 from rebuilder.store.database import Database
 from rebuilder.store.jobs import Jobs
 from tests.servers import Postgres, free_port
@@ -241,3 +242,20 @@ def test_preparing_again_replaces_nothing(farm: Path) -> None:
     before = {path: path.read_bytes() for path in farm.rglob("*") if path.is_file()}
     farm_secrets.prepare(farm, builders=2, architecture="amd64", owner=os.geteuid())
     assert {path: path.read_bytes() for path in farm.rglob("*") if path.is_file()} == before
+
+
+def test_garbage_is_told_from_the_command_line(farm: Path, tmp_path: Path) -> None:
+    """An old blob that nothing names is told by a dry run, removed by the next, and gone in the third."""
+    state = farm / "coordinator"
+    blobs = LocalBlobs(state / "cache" / "blobs")
+    path = blobs.path(blobs.put(b"stray"))
+    os.utime(path, (0, 0))
+    said = []
+    for words in (["--dry-run"], [], []):
+        with process(state, "garbage", *words) as done:
+            assert done.program.wait(_PATIENCE_S) == 0
+            said.append(done.log.read_text().strip())
+    tail = "kept 0 that are named and 0 that are young"
+    assert said[0] == f"would remove 1 blobs, 5 bytes; {tail}"
+    assert said[1] == f"removed 1 blobs, 5 bytes; {tail}"
+    assert said[2] == f"removed 0 blobs, 0 bytes; {tail}"
