@@ -11,7 +11,7 @@ import click
 
 from rebuilder.cli import options
 from rebuilder.cli.output import say, say_json
-from rebuilder.config import Archive, Settings
+from rebuilder.config import Settings
 from rebuilder.model import table
 from rebuilder.model.codec import render, to_plain
 from rebuilder.model.digest import Digest
@@ -42,10 +42,13 @@ def command(action: str, config: Path | None, *, as_json: bool) -> None:  # noqa
     for path, value in _values(settings).items():
         for line in _lines(path, value):
             say(line)
-    for archive in settings.debian.archives:
-        say("\n[[debian.archives]]")
-        for key in table.keys(Archive):
-            say(f"{key.path} = {json.dumps(_plain(key, getattr(archive, key.field.name)))}")
+    lists = {"debian.archives": settings.debian.archives, "farm.packages": settings.farm.packages}
+    for name, entries in {**lists, "farm.suites": settings.farm.suites}.items():
+        for entry in entries:
+            say(f"\n[[{name}]]")
+            for key in table.keys(type(entry)):
+                for line in _lines(key.path, _plain(key, getattr(entry, key.field.name))):
+                    say(line)
     say(f"# policy {digest}")
 
 

@@ -15,12 +15,16 @@ def test_what_is_shown_can_be_read_again(cli: Cli) -> None:
         'jobs = 3\ncache_budget = "1500 B"\nlimits.wall = "90 s"\n'
         '[[debian.archives]]\nlabel = "a"\nuri = "http://127.0.0.1/"\nsuites = ["trixie"]\n'
         f'[debian.images]\ntrixie = "127.0.0.1:5000/base@sha256:{"0" * 64}"\n'
+        '[[farm.packages]]\npattern = "linux*"\nresources = "large"\ntags = ["fast"]\n'
+        '[[farm.suites]]\nsuite = "sid"\nrecheck = "5 d"\n'
     )
     code, first, _ = cli("policy", "--config", "mine.toml")
     assert code == 0
     assert 'cache_budget = "1500 B"' in first
     assert 'limits.wall = "90 s"' in first
     assert 'debian.images."trixie" = "127.0.0.1:5000/base@sha256:0000' in first
+    assert '[[farm.packages]]\npattern = "linux*"\nresources = "large"\ntags = ["fast"]\n# block is not set' in first
+    assert '[[farm.suites]]\nsuite = "sid"\n# quota is not set\nrecheck = "5 d"' in first
     Path("again.toml").write_text(first)
     assert cli("policy", "--config", "again.toml") == (0, first, "")
 
