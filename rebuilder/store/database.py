@@ -108,6 +108,7 @@ _REMAKE = "move the file aside, then `rebuilder ledger rebuild` makes it again f
 
 _HINTS = (
     ("locked", "another rebuilder is writing; try again when it is done"),
+    ("deadlock", "another rebuilder is writing the same; try again"),
     ("lock timeout", "another rebuilder is writing; try again when it is done"),
     ("not a database", _REMAKE),
     ("malformed", _REMAKE),

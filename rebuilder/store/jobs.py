@@ -143,8 +143,9 @@ class Jobs:
         """Make ready what waited long enough; return how many."""
         due = (_JOBS.c.state == JobState.WAITING) & (_JOBS.c.not_before <= at)
         values = {"state": JobState.READY, "not_before": None, "changed_at": at, "woken_at": None}
+        chosen = sa.select(_JOBS.c.id).where(due).with_for_update(skip_locked=True)
         with self._database.write() as connection:
-            return connection.execute(_JOBS.update().where(due).values(**values)).rowcount
+            return connection.execute(_JOBS.update().where(_JOBS.c.id.in_(chosen)).values(**values)).rowcount
 
     def to_wake(self, at: datetime, *, again_after: timedelta, limit: int = 200) -> tuple[Job, ...]:
         """Ready jobs whose workers were never woken, or long ago; noted as woken now. The most urgent come first."""
