@@ -7,6 +7,7 @@ under the same rules as `stanza.parse_binary`. What is built is resolved again, 
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterable, Iterator
 
 from rebuilder.errors import HostileInput, UnknownTarget, UsageError
@@ -69,7 +70,8 @@ def offers(files: Iterable[IndexFile], suite: str, architectures: Iterable[str])
     for file in files:
         for stanza in stanzas(file):
             _note(stanza, chosen, groups)
-    for (name, version, architecture), found in groups.items():
+    while groups:  # each leaves the one collection as it enters another
+        (name, version, architecture), found = groups.popitem()
         yield Offer(
             name=name,
             version=version,
@@ -101,7 +103,7 @@ def _note(stanza: bytes, chosen: frozenset[str], groups: dict[Group, dict[str, O
     except ValueError as error:
         raise HostileInput(f"{name} {version}: {error}") from error
     file = OfferedFile(filename=filename, digest=digest, size_bytes=int(size))
-    found = groups.setdefault((source, source_version, architecture), {})
+    found = groups.setdefault((source, source_version, sys.intern(architecture)), {})
     if found.setdefault(filename, file) != file:
         raise HostileInput(f"two signed indices name different bytes for {filename}")
 
