@@ -67,7 +67,12 @@ def up() -> int:
     if "FARM_BASE" not in os.environ and (status := farm_base.main()) != 0:
         return status
     wheels()
-    return compose("build", "--quiet") or compose("up", "--detach", "--wait", "--wait-timeout", "300")
+    # One image first: the classic builder would install the program once for each of those that it builds at a time.
+    return (
+        compose("build", "--quiet", "coordinator")
+        or compose("build", "--quiet")
+        or compose("up", "--detach", "--wait", "--wait-timeout", "300")
+    )
 
 
 def wheels() -> None:

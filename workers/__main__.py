@@ -16,11 +16,12 @@ from rebuilder.config import Settings, load_settings
 from rebuilder.errors import RebuilderError
 from rebuilder.model.job import JobKind
 from rebuilder.store.blobs import LocalBlobs
+from rebuilder.store.opening import open_database
 from workers.enrolling import enrol_here
 from workers.garbage import LocalStore, Retention, collect
 from workers.observing import configure_logs
 from workers.running import Ports, run_coordinator, run_web, run_worker
-from workers.starting import now, open_blobs, open_database
+from workers.starting import now, open_blobs
 
 _KINDS = tuple(kind.value for kind in JobKind)
 
@@ -51,10 +52,15 @@ def _stopping() -> Event:
 
 @main.command()
 @click.option("--port", default=8700, show_default=True, help="Port of the lease API.")
+@click.option(
+    "--upgrade", is_flag=True, help="Make the ledger's tables first, or upgrade them: for a lone coordinator."
+)
 @click.pass_obj
-def coordinator(given: tuple[Settings, str, int], port: int) -> None:
+def coordinator(given: tuple[Settings, str, int], port: int, *, upgrade: bool) -> None:
     """Serve the lease API and sweep."""
     settings, host, health = given
+    if upgrade:
+        open_database(settings, upgrade=True).close()
     run_coordinator(settings, Ports(host=host, health=health, service=port), _stopping())
 
 

@@ -21,6 +21,7 @@ from rebuilder.errors import RebuilderError
 from rebuilder.model.digest import Digest
 from rebuilder.model.job import Job, JobKind, ResourceClass
 from rebuilder.store.leadership import Leadership
+from rebuilder.store.opening import open_database
 from workers.app import Waker, make_app, rebuild_queue, wake_followers
 from workers.coordinator.opening import Coordinator, open_coordinator
 from workers.coordinator.reconcile import lead, sweep
@@ -32,7 +33,7 @@ from workers.metrics import Disk, LedgerMetrics, Timed, WorkerMetrics, gathered
 from workers.observing import Check, bound, health_app, health_routes, served
 from workers.roles.place import Place, Step
 from workers.serving import Post, serve
-from workers.starting import attester_of, enrol_members, now, open_blobs, open_database, open_worker
+from workers.starting import attester_of, enrol_members, now, open_blobs, open_worker
 from workers.tasks import make_tasks
 
 _POLL_S = 2.0

@@ -23,8 +23,6 @@ from rebuilder.model import codec
 from rebuilder.model.job import JobKind, ResourceClass
 from rebuilder.progress import Progress
 from rebuilder.store.blobs import LocalBlobs
-from rebuilder.store.database import Database
-from rebuilder.store.ledger import FILE_NAME
 from rebuilder.store.workers import Grant, Workers
 from rebuilder.world.files import read, storage_errors
 from rebuilder.world.http import Fetcher, HttpFetcher
@@ -110,14 +108,6 @@ def engine_of(settings: Settings) -> Callable[[], Engine]:
         return DockerEngine(settings.engine)
 
     return engine
-
-
-def open_database(settings: Settings) -> Database:
-    """Open the farm's ledger, upgraded: only a coordinator does."""
-    address = settings.farm.database
-    if address is None:
-        return Database(settings.state / FILE_NAME)
-    return Database(address, password=secret(settings.farm.database_password_file), upgrade=True)
 
 
 def open_blobs(settings: Settings) -> LocalBlobs | BucketBlobs:

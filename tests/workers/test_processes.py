@@ -96,7 +96,8 @@ def test_a_coordinator_and_its_workers_are_ready_and_end(farm: Path, ledger: dic
     port = free_port()
     settings = {"farm_coordinator": f"http://127.0.0.1:{port}", "results": str(tmp_path / "results")}
     with ExitStack() as stack:
-        coordinator = stack.enter_context(process(farm / "coordinator", "coordinator", "--port", str(port), **ledger))
+        words = ("coordinator", "--upgrade", "--port", str(port))
+        coordinator = stack.enter_context(process(farm / "coordinator", *words, **ledger))
         assert coordinator.ready()["parts"] == {"ledger": "ok"}
         kinds = {"comparer": "compare", "signer": "sign", "publisher": "publish"}
         workers = [
