@@ -30,6 +30,7 @@ def config() -> dict[str, Any]:
     return dict(json.loads(done.stdout))
 
 
+@pytest.mark.live  # where Compose is not installed, apt fetches it
 def test_no_service_has_privileges(config: dict[str, Any]) -> None:
     """Read-only root, no capability, no new privileges, not root, a limit of processes, a health check: all of them."""
     for name, service in config["services"].items():
@@ -43,6 +44,7 @@ def test_no_service_has_privileges(config: dict[str, Any]) -> None:
         assert service["healthcheck"]["test"], name
 
 
+@pytest.mark.live  # where Compose is not installed, apt fetches it
 def test_only_the_signer_mounts_the_attestation_key(config: dict[str, Any]) -> None:
     """Not by name, and not by a directory that holds it."""
     holders = {
@@ -56,6 +58,7 @@ def test_only_the_signer_mounts_the_attestation_key(config: dict[str, Any]) -> N
             assert not re.search(r"/farm/?$|secrets|attestation", volume["source"]), (name, volume)
 
 
+@pytest.mark.live  # where Compose is not installed, apt fetches it
 def test_only_builders_and_planner_reach_an_engine(config: dict[str, Any]) -> None:
     """The socket is mounted where builds are run, and nowhere else."""
     holders = {
@@ -66,6 +69,7 @@ def test_only_builders_and_planner_reach_an_engine(config: dict[str, Any]) -> No
     assert holders == {"planner", "builder-1", "builder-2"}
 
 
+@pytest.mark.live  # where Compose is not installed, apt fetches it
 def test_networks_keep_roles_apart(config: dict[str, Any]) -> None:
     """The coordinator alone reaches the ledger, the planner the outside; one port is published, on loopback."""
     reach: dict[str, set[str]] = {}
@@ -81,6 +85,7 @@ def test_networks_keep_roles_apart(config: dict[str, Any]) -> None:
     assert ports["web"][0]["host_ip"] == "127.0.0.1"
 
 
+@pytest.mark.live  # where Compose is not installed, apt fetches it
 def test_every_role_has_its_own_broker_user(config: dict[str, Any]) -> None:
     """The user in the address, the password that is mounted and the user that Redis knows are the same."""
     for name, service in config["services"].items():
