@@ -30,9 +30,9 @@ def farm(tmp_path: Path) -> Iterator[Farm]:
         yield made
 
 
-def wait(farm: Farm, until: Callable[[], bool]) -> None:
+def wait(farm: Farm, until: Callable[[], bool], *, patience_s: float = _PATIENCE_S) -> None:
     """Wait until something holds."""
-    deadline = time.monotonic() + _PATIENCE_S
+    deadline = time.monotonic() + patience_s
     while not until():
         assert time.monotonic() < deadline, (farm.desk.jobs.backlog(), farm.logs())
         time.sleep(0.05)
@@ -97,7 +97,7 @@ def test_chaos(farm: Farm, packages: int, kills: int, capsys: pytest.CaptureFixt
         farm.kill(name)
         farm.start(name)
         killed[name] += 1
-    wait(farm, lambda: farm.owed() == 0)
+    wait(farm, lambda: farm.owed() == 0, patience_s=_PATIENCE_S + 5 * packages)
     found = counts(farm)
     jobs = sum(count for _, count in farm.desk.jobs.backlog().by_state)
     with capsys.disabled():
