@@ -51,8 +51,8 @@ CMD ["web"]
 FROM system AS redis
 USER farm
 WORKDIR /state
-COPY deploy/redis.conf /etc/redis/farm.conf
-ENTRYPOINT ["redis-server", "/etc/redis/farm.conf"]
+COPY deploy/redis.conf /opt/farm/redis.conf
+ENTRYPOINT ["redis-server", "/opt/farm/redis.conf"]
 
 FROM system AS postgres
 USER farm
