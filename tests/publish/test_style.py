@@ -57,3 +57,10 @@ def test_the_script_builds_no_markup() -> None:
         "cookie",
     ):
         assert word not in script
+
+
+def test_icons_are_as_large_as_the_words_beside_them() -> None:
+    """The large icon is the hero's alone."""
+    widths = re.findall(r"^ *([^{}\n]*\.icon) \{ width: ([^;]+);", STYLE, re.MULTILINE)
+    assert [width for selector, width in widths if selector == ".icon"] == ["1.1em"]
+    assert {selector for selector, _ in widths} == {".icon", ".hero > .icon"}
