@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from rebuilder.model.cause import Cause, in_reporting_order
+from rebuilder.model.codec import later
 from rebuilder.model.comparison import Comparison
 from rebuilder.model.evidence import Evidence, Standing
 from rebuilder.model.plan import ImageLock, Plan
@@ -27,6 +28,8 @@ class Variation:
     """File names of outputs whose digest differs from the unvaried rebuild's."""
     findings: tuple[str, ...]
     """One sentence a difference, for a reader; names causes, never a verdict."""
+    failed: str | None = field(default=None, metadata=later())
+    """Why the run gives no answer, in one sentence; None for a run that gave one. `changed` says nothing then."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
