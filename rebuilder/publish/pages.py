@@ -9,7 +9,7 @@ from rebuilder.model.cause import in_reporting_order
 from rebuilder.publish import layout, logs, scan, views, words
 from rebuilder.publish.index import Index
 from rebuilder.publish.links import address, page_of, to_root
-from rebuilder.publish.summary import Summary, Version, group, is_alarming
+from rebuilder.publish.summary import Summary, Version, group, is_alarming, newest_first
 from rebuilder.publish.templates import render
 from rebuilder.publish.word import Word, word_of
 from rebuilder.world.files import read
@@ -77,7 +77,7 @@ def report_pages(root: Path, result: scan.Result) -> Iterator[tuple[PurePosixPat
 
 def package_page(package: PurePosixPath, summaries: Sequence[Summary], unreadable: Sequence[scan.Unreadable]) -> bytes:
     """All versions of one package with all their results."""
-    versions = group(summaries)
+    versions = newest_first(group(summaries))
     newest = summaries[-1] if summaries else None
     return render(
         "package.html.j2",
