@@ -16,6 +16,7 @@ _IMAGE = re.compile(
     r"@sha256:[0-9a-f]{64}\Z"
 )
 _IMAGE_LIMIT = 400
+_ENGINES = frozenset({"tcp", "http", "https"})
 
 
 def verify_label(label: str) -> None:
@@ -32,6 +33,22 @@ def verify_uri(uri: str) -> None:
         raise ValueError(f"expected an address with http://, https:// or file:///, found {uri[:60]!r}")
     if parts.query or parts.fragment:
         raise ValueError(f"expected an address without ? and #, found {uri[:60]!r}")
+    _ = parts.port  # raises ValueError for a port that is none
+
+
+def verify_web_address(uri: str) -> None:
+    """An address that is asked questions, which a directory does not answer: http or https."""
+    verify_uri(uri)
+    if urlsplit(uri).scheme not in {"http", "https"}:
+        raise ValueError(f"expected an address with http:// or https://, found {uri[:60]!r}")
+
+
+def verify_engine(address: str) -> None:
+    """Where a container engine listens: a local socket, or a host."""
+    parts = urlsplit(address)
+    is_whole = parts.path[:1] == "/" if parts.scheme == "unix" else parts.scheme in _ENGINES and bool(parts.hostname)
+    if not is_whole or not address.isprintable():
+        raise ValueError(f"expected unix:///PATH, tcp://HOST:PORT, http://… or https://…, found {address[:60]!r}")
     _ = parts.port  # raises ValueError for a port that is none
 
 
