@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,11 +12,12 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from rebuilder.cli.answer import page_of, to_object
+from rebuilder.attest.keys import PublicKey
+from rebuilder.cli.answer import page_of, to_object, variations_of
 from rebuilder.cli.output import printable, say, say_json
 from rebuilder.cli.rechecking import load_dossier, load_withdrawal
 from rebuilder.cli.table import console_for, print_result, put, speaks_unicode
-from rebuilder.cli.withdrawn import why_withdrawn, without_verdict
+from rebuilder.cli.withdrawn import signature_of, why_withdrawn, without_verdict
 from rebuilder.cli.words import colour, short, symbol
 from rebuilder.errors import StorageFailure
 from rebuilder.model.cause import Cause
@@ -106,17 +107,21 @@ def print_list(summaries: Sequence[Summary], unreadable: Sequence[scan.Unreadabl
     _PRINTERS[form](summaries, unreadable)
 
 
-def print_one(directory: Path, form: str) -> None:
-    """Print one result, artifact by artifact."""
+def print_one(directory: Path, form: str, keys: Collection[PublicKey] = ()) -> None:
+    """Print one result, artifact by artifact.
+
+    A withdrawal in the name of one of `keys` is verified (SignatureRefused); one of another key is told as a claim.
+    """
     dossier = load_dossier(directory)
     result = PublishedAnswer(dossier=dossier, directory=directory)
-    withdrawal = load_withdrawal(directory, dossier)
+    withdrawal = load_withdrawal(directory, dossier, keys)
     if withdrawal is not None:
-        print_withdrawn(result, withdrawal, form)
+        verified = any(key.keyid == withdrawal.attester for key in keys)
+        print_withdrawn(result, withdrawal, form, verified=verified)
     elif form == "json":
         say_json(to_object(result))
     elif form == "markdown":
-        _print_markdown_of(dossier)
+        _print_markdown_of(result)
     else:
         print_result(result, console_for(sys.stdout))
 
@@ -159,11 +164,11 @@ def _why(summary: Summary) -> str:
     return summary.reason if summary.withdrawn is not None else ", ".join(summary.causes)
 
 
-def print_withdrawn(result: PublishedAnswer, withdrawal: Withdrawal, form: str) -> None:
-    """Print of a withdrawn result that it is, why, and what it said."""
-    lines, dossier = why_withdrawn(withdrawal), result.dossier
+def print_withdrawn(result: PublishedAnswer, withdrawal: Withdrawal, form: str, *, verified: bool) -> None:
+    """Print of a withdrawn result that it is, why, what it said, and whether the signature was verified."""
+    lines, dossier = [*why_withdrawn(withdrawal), signature_of(withdrawal, verified=verified)], result.dossier
     if form == "json":
-        say_json(without_verdict(to_object(result), withdrawal, dossier))
+        say_json(without_verdict(to_object(result), withdrawal, dossier, verified=verified))
     elif form == "markdown":
         say(f"## {_cell(result.target)}: withdrawn\n\nIt said {dossier.verdict}.\n")
         for line in lines:
@@ -193,7 +198,8 @@ def _print_markdown(summaries: Sequence[Summary], unreadable: Sequence[scan.Unre
         say(f"\nunreadable: {_cell(bad.path)}: {_cell(bad.reason)}")
 
 
-def _print_markdown_of(dossier: Dossier) -> None:
+def _print_markdown_of(result: PublishedAnswer) -> None:
+    dossier = result.dossier
     say(f"## {_cell(dossier.release.target)}: {dossier.verdict}\n")
     if dossier.reason:
         say(f"{_cell(dossier.reason)}\n")
@@ -201,6 +207,8 @@ def _print_markdown_of(dossier: Dossier) -> None:
     for each in dossier.comparison.artifacts:
         stabilizers = ", ".join(f"{one.name}/{one.version}" for one in each.stabilizers)
         say(_row(each.verdict, each.filename, ", ".join(each.causes), stabilizers))
+    for number, line in enumerate(variations_of(result)):
+        say(f"{'' if number else chr(10)}- variation {_cell(line)}")
 
 
 def _row(*cells: str) -> str:

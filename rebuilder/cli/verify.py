@@ -82,6 +82,8 @@ def command(targets: tuple[str, ...], **chosen: object) -> int:
     """
     wanted = Wanted(**chosen)  # type: ignore[arg-type]  # click has parsed each by its type
     settings = options.settings_from(wanted.config, results=wanted.results, jobs=wanted.jobs)
+    if wanted.dry_run and wanted.vary is not None:
+        raise UsageError("--vary builds once more, and --dry-run builds nothing", hint="leave one of the two out")
     requests = [_request(target, wanted, settings) for target in targets]
     if wanted.provenance is not None and len(requests) > 1:
         raise UsageError("--provenance speaks about one target", hint="verify the others in another command")
@@ -131,6 +133,8 @@ def _print(result: TargetResult, *, as_json: bool) -> None:
 
         say_json(to_object(result))
         sys.stdout.flush()
+        if result.error is not None:
+            complain(f"{one_line(result.target)}: {result.error}", result.error.hint)
         return
     if result.error is not None and not result.dossiers:
         complain(f"{one_line(result.target)}: {result.error}", result.error.hint)

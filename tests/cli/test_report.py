@@ -64,6 +64,18 @@ def test_one_package_and_one_result(cli: Cli, results: Path) -> None:
     assert "| verdict | artifact |" in cli("report", directory, "--format", "markdown")[1]
 
 
+def test_one_result_tells_its_variations(cli: Cli, results: Path) -> None:
+    """As text, as Markdown and as JSON; a result without the experiment says nothing of it."""
+    (directory,) = (results / "deb/libssh2/1.11.1-2/amd64").glob("*-0")
+    (told,) = json.loads(cli("report", directory, "--json")[1])["variations"]
+    (name,) = told["changed"]
+    assert (told["factor"], told["failed"]) == ("clock", None)
+    assert f"clock: changes {name}\n" in cli("report", directory)[1]
+    assert "- variation clock: changes" in cli("report", directory, "--format", "markdown")[1]
+    (without,) = (results / "deb/cjson/1.7.17-1/amd64").glob("*-0")
+    assert "variation" not in cli("report", without)[1]
+
+
 def test_what_is_not_there_is_said(cli: Cli, results: Path) -> None:
     """No results yet, or none of that package."""
     code, _, err = cli("report", "--results", "elsewhere")

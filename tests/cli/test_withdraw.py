@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import shutil
@@ -16,6 +17,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from rebuilder.attest.context import rebuild_id
 from rebuilder.attest.request import collect_signed
+from rebuilder.model import codec
 from rebuilder.model.verdict import Verdict
 from rebuilder.model.withdrawal import FILE_NAME
 from rebuilder.publish import render_all
@@ -145,6 +147,30 @@ def test_a_successor_is_named(cli: Cli, key: Path, result: Path, tmp_path: Path)
     assert (code, "was withdrawn itself" in err) == (2, True)
     code, _, err = cli("withdraw", successor, "--reason", REASON, "--superseded-by", successor)
     assert (code, "is the result that is withdrawn" in err) == (2, True)
+
+
+def test_attack_edited_withdrawal(cli: Cli, key: Path, result: Path) -> None:
+    """Whoever has the key is not shown the edited reason; whoever has not is told that nothing was verified."""
+    cli("withdraw", result, "--reason", REASON)
+    assert "signature verified with a key that you know" in cli("report", result)[1]
+    assert json.loads(cli("report", result, "--json")[1])["withdrawn"]["signature_verified"] is True
+    path = result / FILE_NAME
+    envelope = json.loads(path.read_bytes())
+    payload = base64.b64decode(envelope["payload"])
+    assert payload.count(REASON.encode()) == 1
+    envelope["payload"] = base64.b64encode(payload.replace(REASON.encode(), b"all is well")).decode()
+    path.write_bytes(codec.render(envelope))
+    code, out, err = cli("report", result)
+    assert (code, out) == (3, "")
+    assert f"{FILE_NAME}: the signature is not one that key {KEYID[:16]} made" in err
+    key.unlink()
+    code, out, _ = cli("report", result)
+    assert (code, "all is well" in out, "signature not verified" in out) == (0, True, True)
+    assert json.loads(cli("report", result, "--json")[1])["withdrawn"]["signature_verified"] is False
+    assert cli("render")[0] == 0
+    page = (result / "index.html").read_text()
+    assert "This page verified no signature" in page
+    assert "by the key that signed the result" not in page
 
 
 def test_attack_result_of_somebody_else(cli: Cli, key: Path, result: Path) -> None:
