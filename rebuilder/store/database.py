@@ -7,6 +7,7 @@ read cannot have changed when it writes.
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ from rebuilder.world.files import locked, storage_errors
 
 BUSY_TIMEOUT_MS = 30_000
 _NAME_LIMIT = 300
+logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL + 1)  # it prints tracebacks on stderr when Ctrl-C comes
 
 
 class Database:
