@@ -82,6 +82,8 @@ def command(targets: tuple[str, ...], **chosen: object) -> int:
     """
     wanted = Wanted(**chosen)  # type: ignore[arg-type]  # click has parsed each by its type
     settings = options.settings_from(wanted.config, results=wanted.results, jobs=wanted.jobs)
+    if wanted.dry_run and wanted.vary is not None:
+        raise UsageError("--vary builds once more, and --dry-run builds nothing", hint="leave one of the two out")
     requests = [_request(target, wanted, settings) for target in targets]
     if wanted.provenance is not None and len(requests) > 1:
         raise UsageError("--provenance speaks about one target", hint="verify the others in another command")
