@@ -235,7 +235,9 @@ def _load(path: Path) -> dict[str, object]:
             f"{path}: {error.strerror or error}", hint="name a readable file with --config"
         ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ConfigurationError(f"{path}: not TOML: {error}") from error
+        raise ConfigurationError(
+            f"{path}: not TOML: {error}", hint="texts stand in quotes; rebuilder.toml.example is a whole one"
+        ) from error
 
 
 def _apply(settings: Settings, values: Mapping[str, object], base: Path, source: str, faults: list[str]) -> Settings:

@@ -44,4 +44,4 @@ def command(what: str | None, form: str, results: Path | None, config: Path | No
         raise UnknownTarget(
             f"{settings.results}: no result of {one_line(what)}", hint="`rebuilder report` lists what there is"
         )
-    reporting.print_list(summaries, unreadable, form)
+    reporting.print_list(summaries, unreadable, form, superseded=what is not None)

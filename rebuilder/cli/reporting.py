@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from rich.table import Table
 from rich.text import Text
@@ -80,6 +80,10 @@ class PublishedAnswer:
         return self.dossier.causes
 
 
+_Rows: TypeAlias = Sequence[tuple[Summary, str]]
+"""Results with what is said of each."""
+
+
 def collect(results: Path, what: str | None) -> tuple[tuple[Summary, ...], tuple[scan.Unreadable, ...]]:
     """Read every result, or those of the package `what` (`cjson` or `deb/cjson`), newest first."""
     if not results.is_dir():
@@ -102,9 +106,16 @@ def newest(summaries: Iterable[Summary]) -> tuple[Summary, ...]:
     return tuple(kept.values())
 
 
-def print_list(summaries: Sequence[Summary], unreadable: Sequence[scan.Unreadable], form: str) -> None:
-    """Print counts and a line for each result."""
-    _PRINTERS[form](summaries, unreadable)
+def print_list(
+    summaries: Sequence[Summary], unreadable: Sequence[scan.Unreadable], form: str, *, superseded: bool = True
+) -> None:
+    """Print counts and a line for each result; of superseded ones only where asked for, and marked. JSON has all."""
+    if form == "json":
+        _print_json(summaries, unreadable)
+        return
+    current = newest(summaries)
+    rows = [(each, _why(each, each in current)) for each in summaries if superseded or each in current]
+    _PRINTERS[form](_headline(summaries), rows, unreadable)
 
 
 def print_one(directory: Path, form: str, keys: Collection[PublicKey] = ()) -> None:
@@ -141,27 +152,28 @@ def _print_json(summaries: Sequence[Summary], unreadable: Sequence[scan.Unreadab
     say_json(document)
 
 
-def _print_text(summaries: Sequence[Summary], unreadable: Sequence[scan.Unreadable]) -> None:
+def _print_text(headline: str, rows: _Rows, unreadable: Sequence[scan.Unreadable]) -> None:
     console = console_for(sys.stdout)
-    console.print(_headline(summaries))
+    console.print(headline)
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, show_header=False)
     table.add_column(no_wrap=True)
     for _ in range(3):
         table.add_column(overflow="fold")
     plain = not speaks_unicode(console)
-    for each in summaries:
+    for each, why in rows:
         shown = each.verdict if each.withdrawn is None else None
         verdict = Text(f"{symbol(shown, plain=plain)} {each.word}", style=colour(shown))
         name = f"{each.name} {each.version} {each.architecture}"
-        table.add_row(verdict, printable(name), printable(_why(each)), Text(render_time(each.concluded_at), "dim"))
-    if summaries:
+        table.add_row(verdict, printable(name), printable(why), Text(render_time(each.concluded_at), "dim"))
+    if rows:
         put(table, console)
     for bad in unreadable:
         say(f"unreadable: {bad.path}: {bad.reason}")
 
 
-def _why(summary: Summary) -> str:
-    return summary.reason if summary.withdrawn is not None else ", ".join(summary.causes)
+def _why(summary: Summary, is_current: bool) -> str:  # noqa: FBT001 - of two that are read together
+    why = summary.reason if summary.withdrawn is not None else ", ".join(summary.causes)
+    return why if is_current else f"superseded; {why}" if why else "superseded"
 
 
 def print_withdrawn(result: PublishedAnswer, withdrawal: Withdrawal, form: str, *, verified: bool) -> None:
@@ -188,11 +200,11 @@ def _headline(summaries: Sequence[Summary]) -> str:
     return f"{len(current)} current: {said}" + (f"; {older} superseded" if older else "")
 
 
-def _print_markdown(summaries: Sequence[Summary], unreadable: Sequence[scan.Unreadable]) -> None:
-    say(f"{_headline(summaries)}\n")
+def _print_markdown(headline: str, rows: _Rows, unreadable: Sequence[scan.Unreadable]) -> None:
+    say(f"{headline}\n")
     say("| verdict | package | version | architecture | causes | concluded |\n| --- | --- | --- | --- | --- | --- |")
-    for each in summaries:
-        cells = (each.word, each.name, each.version, each.architecture, _why(each))
+    for each, why in rows:
+        cells = (each.word, each.name, each.version, each.architecture, why)
         say(_row(*cells, render_time(each.concluded_at)))
     for bad in unreadable:
         say(f"\nunreadable: {_cell(bad.path)}: {_cell(bad.reason)}")
@@ -221,8 +233,7 @@ def _cell(text: str) -> str:
     return escaped.replace("\n", " ")
 
 
-_PRINTERS: dict[str, Callable[[Sequence[Summary], Sequence[scan.Unreadable]], None]] = {
+_PRINTERS: dict[str, Callable[[str, _Rows, Sequence[scan.Unreadable]], None]] = {
     "text": _print_text,
     "markdown": _print_markdown,
-    "json": _print_json,
 }

@@ -50,6 +50,15 @@ def test_the_list_counts_what_is_current(cli: Cli, results: Path) -> None:
     assert all(each["name"] in text and each["verdict"] in markdown for each in found["results"])
 
 
+def test_superseded_results_are_left_out_or_marked(cli: Cli, results: Path) -> None:
+    """The list has the newest of each version alone; a package's has the others too, marked."""
+    every = cli("report")[1]
+    assert ("1 superseded" in every, "superseded;" in every) == (True, False)
+    assert len([line for line in every.splitlines() if "cjson 1.7.18-3.1" in line]) == 1
+    mine = [line for line in cli("report", "cjson")[1].splitlines() if "cjson 1.7.18-3.1" in line]
+    assert ["superseded" in line for line in mine] == [False, True]
+
+
 def test_one_package_and_one_result(cli: Cli, results: Path) -> None:
     """By name, and by directory, artifact by artifact."""
     every = json.loads(cli("report", "--json")[1])["results"]

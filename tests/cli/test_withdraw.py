@@ -212,6 +212,16 @@ def test_what_cannot_be_withdrawn_is_usage(cli: Cli, result: Path, tmp_path: Pat
     assert cli("withdraw", result)[0] == 2
 
 
+def test_another_releases_result_supersedes_nothing(cli: Cli, key: Path, result: Path, tmp_path: Path) -> None:
+    """A successor about another architecture is usage, said before anything is signed."""
+    other = put_successor(tmp_path)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("rebuilder.stages.withdrawing.is_same_subject", lambda *_: False)
+        code, _, err = cli("withdraw", result, "--reason", REASON, "--superseded-by", other)
+    assert (code, "about another release or architecture" in err) == (2, True)
+    assert not (result / FILE_NAME).exists()
+
+
 def test_the_signing_step_is_a_command_of_its_own_here_too(cli: Cli, key: Path, result: Path, tmp_path: Path) -> None:
     """`rebuilder sign` signs a request for a withdrawal that lies in a directory."""
     request = ask(tmp_path, withdrawal_of(result), result)
