@@ -18,7 +18,7 @@ from typing import Literal
 import platformdirs
 
 from rebuilder.errors import ConfigurationError
-from rebuilder.model import place, table
+from rebuilder.model import bounds, place, table
 from rebuilder.model.job import ResourceClass
 from rebuilder.model.plan import Limits
 
@@ -45,7 +45,7 @@ class DebianSettings:
 
     archives: tuple[Archive, ...] = ()
     """Empty: learnt from the machine's own apt configuration."""
-    snapshot: str | None = field(metadata=table.checked(place.verify_uri), default=None)
+    snapshot: str | None = field(metadata=table.checked(place.verify_web_address), default=None)
     """Base address of a snapshot archive, for versions that the mirrors no longer carry."""
     buildinfo_pool: str | None = field(metadata=table.checked(place.verify_uri), default=None)
     """Base address of a .buildinfo pool, or None."""
@@ -65,7 +65,7 @@ class Policy:
 
     accept_expired: bool = False
     """Accept a signed index past its Valid-Until; the evidence then says so."""
-    unknown_freshness_max_age: timedelta = timedelta(days=365)
+    unknown_freshness_max_age: timedelta = field(metadata=table.checked(bounds.age), default=timedelta(days=365))
     """How old the Date of an index without Valid-Until may be."""
     accept_rollback: bool = False
     """Accept an index older than the newest one seen before from the same archive and suite."""
@@ -163,18 +163,18 @@ class Settings:
     cache: Path
     state: Path
     results: Path
-    engine: str | None = None
+    engine: str | None = field(metadata=table.checked(place.verify_engine), default=None)
     """Address of the container engine; None means DOCKER_HOST or the local socket."""
-    cache_budget_bytes: int = 20 * _GIB
+    cache_budget_bytes: int = field(metadata=table.checked(bounds.size()), default=20 * _GIB)
     """Disk budget of the downloads cache; the prepared environments have the same again."""
-    jobs: int = 0
+    jobs: int = field(metadata=table.checked(bounds.between(0, 4096)), default=0)
     """Parallel jobs given to a build; 0 means the machine's processors."""
     limits: Limits = field(default_factory=Limits)
     policy: Policy = field(default_factory=Policy)
     debian: DebianSettings = field(default_factory=DebianSettings)
     farm: FarmSettings = field(default_factory=FarmSettings)
-    report_memory_bytes: int = 2 * _GIB
-    report_timeout_s: int = 600
+    report_memory_bytes: int = field(metadata=table.checked(bounds.size()), default=2 * _GIB)
+    report_timeout_s: int = field(metadata=table.checked(bounds.seconds), default=600)
     passphrase_file: Path | None = None
     """Where the passphrase of the attestation key is (first line, mode 0600); None for a key without one."""
 
@@ -248,6 +248,8 @@ def load_settings(
         settings = _apply(settings, _load(path), path.parent.absolute(), str(path), faults)
     settings = _apply(settings, _from_environment(words, faults), Path.cwd(), "environment", faults)
     settings = _apply(settings, _nested(overrides or {}), Path.cwd(), "command line", faults)
+    if settings.engine is not None and settings.engine == words.get("DOCKER_HOST"):
+        _check_general_engine(settings.engine, faults)
     if faults:
         count = "1 setting is" if len(faults) == 1 else f"{len(faults)} settings are"
         raise ConfigurationError(f"{count} wrong: {'; '.join(faults)}", hint="docs/CONFIGURATION.md lists every key")
@@ -281,6 +283,13 @@ def _defaults(words: Mapping[str, str]) -> Settings:
     )
 
 
+def _check_general_engine(address: str, faults: list[str]) -> None:
+    try:
+        place.verify_engine(address)
+    except ValueError as error:
+        faults.append(f"environment: DOCKER_HOST: {error}")
+
+
 def _config_file(config: Path | None, words: Mapping[str, str]) -> Path | None:
     named = config or (Path(words[_PREFIX + "CONFIG"]) if words.get(_PREFIX + "CONFIG") else None)
     if named is not None:
@@ -301,7 +310,9 @@ def _load(path: Path) -> dict[str, object]:
             f"{path}: {error.strerror or error}", hint="name a readable file with --config"
         ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ConfigurationError(f"{path}: not TOML: {error}") from error
+        raise ConfigurationError(
+            f"{path}: not TOML: {error}", hint="texts stand in quotes; rebuilder.toml.example is a whole one"
+        ) from error
 
 
 def _apply(settings: Settings, values: Mapping[str, object], base: Path, source: str, faults: list[str]) -> Settings:

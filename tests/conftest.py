@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -17,6 +18,12 @@ from tests.archive.frozen import FrozenArchive
 from tests.archive.server import Loopback
 from tests.archive.standard import make_standard
 from tests.servers import Postgres, postgres
+
+
+def pytest_configure() -> None:
+    """Let the programs that tests start hear Ctrl-C, also where the tests themselves run in the background."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(wrapper=True)

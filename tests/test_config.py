@@ -245,6 +245,61 @@ def test_every_fault_is_reported_at_once(tmp_path: Path) -> None:
         assert part in message
 
 
+def test_values_that_would_fail_far_later_are_refused_at_loading(tmp_path: Path) -> None:
+    """Another's home, numbers that end nowhere, limits below any engine's, addresses of no kind: all named at once."""
+    message = _faults(
+        """
+        results = "~nosuch-user/x"
+        state = "a\\u0000b"
+        engine = "ftp://x"
+        jobs = 99999999999
+        cache_budget = "999999999999 TiB"
+        report_timeout = "999999999999 s"
+        policy.unknown_freshness_max_age = "40000 d"
+        debian.snapshot = "file:///srv/snapshot"
+        [limits]
+        cpus = nan
+        memory = "1 B"
+        pids = 99999999999
+        wall = "4000 d"
+        """,
+        tmp_path,
+        {"REBUILDER_LIMITS_CPUS": "inf"},
+    )
+    for part in (
+        "13 settings are wrong",
+        "results: expected the home directory of somebody who is here, found '~nosuch-user/x'",
+        "state: expected a path, found 'a\\x00b'",
+        "engine: expected unix:///PATH, tcp://HOST:PORT, http://… or https://…, found 'ftp://x'",
+        "jobs: expected 0 to 4096, found 99999999999",
+        "cache_budget: expected 1 B to 1024 TiB, found",
+        "report_timeout: expected more than 0 s and at most 3650 d",
+        "policy.unknown_freshness_max_age: expected at most 36500 d, found 40000 d",
+        "debian.snapshot: expected an address with http:// or https://, found 'file:///srv/snapshot'",
+        "limits.cpus: expected a number that ends, found nan",
+        "environment: limits.cpus: expected a number that ends, found inf",
+        "limits.memory: expected 6 MiB to 1024 TiB, found 1 B",
+        "limits.pids: expected 1 to 4194304, found 99999999999",
+        "limits.wall: expected more than 0 s and at most 3650 d",
+    ):
+        assert part in message
+
+
+def test_an_option_that_is_out_of_bounds_is_named(tmp_path: Path) -> None:
+    """`-j 99999999999` and `--results ~nosuch/x` are faults of the command line, not of the program."""
+    with pytest.raises(ConfigurationError, match="command line: jobs: expected 0 to 4096") as caught:
+        load_settings(overrides={"jobs": 99999999999, "results": Path("~nosuch-user/x")}, environment={})
+    assert "command line: results: expected the home directory" in str(caught.value)
+
+
+def test_a_general_engine_of_no_kind_is_named_only_when_it_is_used(tmp_path: Path) -> None:
+    """DOCKER_HOST is judged as the engine's key is, unless the file names another engine."""
+    with pytest.raises(ConfigurationError, match="environment: DOCKER_HOST: expected unix:///PATH"):
+        load_settings(environment={"DOCKER_HOST": "ftp://x"})
+    path = _file(tmp_path, 'engine = "tcp://127.0.0.1:2375"')
+    assert load_settings(path, environment={"DOCKER_HOST": "ftp://x"}).engine == "tcp://127.0.0.1:2375"
+
+
 @pytest.mark.parametrize(
     ("text", "part"),
     [

@@ -218,8 +218,9 @@ def _summary(dossier: Dossier, context: Context) -> list[str]:
     lines = [
         f"signed by attestation key {context.attester}",
         f"{artifacts} artifacts: verdicts follow from the digests, and every document from the dossier",
-        f"{len(context.documents)} evidence files have the digests that were signed for",
     ]
+    if context.documents:
+        lines.append(f"{len(context.documents)} evidence files have the digests that were signed for")
     if dossier.rebuild is not None:
         lines.append(
             f"the rebuild's record is signed by builder {dossier.rebuild.builder}, and is of the published plan"

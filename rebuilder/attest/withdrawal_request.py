@@ -135,11 +135,16 @@ def _successor(directory: Path, withdrawal: Withdrawal, dossier: Dossier, key: P
     other, context = signed_by(directory / SUCCESSOR, key)
     if successor_of(other, context) != withdrawal.superseded_by:
         raise HostileInput("the successor that the withdrawal names is not the one in the request")
-    if _what(other) != _what(dossier):
+    if not is_same_subject(other, dossier):
         raise HostileInput(
             f"superseded by a result about {other.release.target} {other.architecture}: expected the same release and "
             f"architecture, {dossier.release.target} {dossier.architecture}"
         )
+
+
+def is_same_subject(one: Dossier, other: Dossier) -> bool:
+    """Tell whether two results are about the same release and architecture."""
+    return _what(one) == _what(other)
 
 
 def successor_of(dossier: Dossier, context: Context) -> Successor:

@@ -23,6 +23,10 @@ _WAYS_OUT = (
         r"controller `?\w+`? is not available|cannot set limits without cgroups|resource limits without cgroups",
         "this engine has no control group to set limits in: `rebuilder doctor` says how to get one",
     ),
+    (
+        "dial tcp|no such host|connection refused|i/o timeout|pinging container registry|TLS handshake",
+        "the engine could not reach the registry: is its name right, and may this machine's engine go there?",
+    ),
     ("RLIMIT_|rlimit", "this user's own limits (`ulimit -H -a`) are below what a container gets: raise them"),
 )
 """What an engine refuses for a reason of the machine, by its words."""

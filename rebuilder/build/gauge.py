@@ -63,6 +63,8 @@ class Gauge:
         self._ready = threading.Event()
         self._asked = threading.Event()
         self._closed = threading.Event()
+        self._ended = threading.Event()
+        """Waited for in the place of Thread.join, which an interrupt makes believe that the thread has ended."""
         self._answered = False
         self._failure: RebuilderError | None = None
         self._thread = threading.Thread(target=self._run, name="gauge", daemon=True)
@@ -86,9 +88,9 @@ class Gauge:
         if self._thread.ident is None:
             return  # it never ran, and will not
         self._ready.wait(_PATIENCE_S)
-        if self._container is not None and self._thread.is_alive():
+        if self._container is not None and not self._ended.is_set():
             self._container.kill()
-        self._thread.join(_PATIENCE_S)
+        self._ended.wait(_PATIENCE_S)
 
     def finish(self) -> str | None:
         """Look a last time, at a build that has ended; return why what it left is too much, or None.
@@ -100,10 +102,10 @@ class Gauge:
         self._asked.set()
         if self._container is not None and self._failure is None:
             self._container.terminate()
-        self._thread.join(_PATIENCE_S)
+        has_ended = self._ended.wait(_PATIENCE_S)
         if self._failure is not None:
             raise self._failure
-        if self._thread.is_alive():
+        if not has_ended:
             return self.excess or f"what it wrote could not be counted within {_PATIENCE_S} s"
         if not self._answered:
             raise EngineFailure("what the build wrote could not be measured: the last look gave no answer")
@@ -121,6 +123,7 @@ class Gauge:
             self._failure = error
         finally:
             self._ready.set()
+            self._ended.set()
 
     def _listen(self, container: Container) -> None:
         heard = b""

@@ -6,12 +6,10 @@ import platform
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Self
 
 from rebuilder.build.container import LABEL
-
-_PROC = Path("/proc")
+from rebuilder.world import scratch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,13 +32,13 @@ class Owner:
     @classmethod
     def here(cls, run: str | None = None) -> Self:
         """Describe this process; `run` defaults to a name made of process id and time."""
-        pid = int((_PROC / "self").readlink().name)
-        started = _start_ticks(pid) or 0
+        pid = scratch.own_pid()
+        started = scratch.start_ticks(pid) or 0
         return cls(
             run=run or f"{pid}-{started}",
             host=platform.node(),
-            boot=_boot_id(),
-            space=_space(),
+            boot=scratch.boot_id(),
+            space=scratch.pid_space(),
             pid=pid,
             started=started,
             made=int(time.time()),
@@ -79,26 +77,8 @@ class Owner:
         """Whether that process still runs; None when this machine cannot know."""
         if self.host != platform.node():
             return None
-        if self.boot != _boot_id():
+        if self.boot != scratch.boot_id():
             return False
-        if self.space != _space():
+        if self.space != scratch.pid_space():
             return None
-        return _start_ticks(self.pid) == self.started
-
-
-def _boot_id() -> str:
-    return (_PROC / "sys/kernel/random/boot_id").read_text().strip()
-
-
-def _space() -> str:
-    return str((_PROC / "self/ns/pid").readlink())
-
-
-def _start_ticks(pid: int) -> int | None:
-    """Field 22 of /proc/<pid>/stat (proc(5)); None when there is no such process, or only its zombie."""
-    try:
-        text = (_PROC / str(pid) / "stat").read_text()
-    except OSError:
-        return None
-    fields = text.rpartition(")")[2].split()
-    return None if fields[0] in "ZX" else int(fields[19])
+        return scratch.start_ticks(self.pid) == self.started

@@ -40,6 +40,7 @@ from rebuilder.model.verdict import Outcome
 from rebuilder.progress import Progress, Silent
 from rebuilder.store.blobs import BlobStore
 from rebuilder.world import files
+from rebuilder.world.scratch import prefix as scratch_prefix
 
 USER_ID = 1000
 """Numeric user and group of every build."""
@@ -96,7 +97,7 @@ class Runner:
         contents = _checked_inputs(plan, inputs)  # 1
         described = machine.describe(self.engine, prepared.image)
         started = datetime.now(UTC)
-        with tempfile.TemporaryDirectory(prefix="rebuilder-run-") as directory:
+        with tempfile.TemporaryDirectory(prefix=scratch_prefix("run")) as directory:
             end = self._run(plan, prepared.image, contents, ticket, Path(directory))
             finished = datetime.now(UTC)
             log = self.blobs.put_file(Path(directory, "log"))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -20,10 +20,10 @@ from rebuilder.build.cache import PreparedIndex
 from rebuilder.build.container import PREPARED_LABEL, Engine, ImageRecord
 from rebuilder.build.owner import Owner
 from rebuilder.errors import EngineFailure
+from rebuilder.world import scratch
 
 FOREIGN_AGE = timedelta(days=2)
 """How long a thing of another machine's, or without a readable owner, is left alone."""
-_SCRATCH_PREFIX = "rebuilder-"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,8 +36,13 @@ class Swept:
     directories: int = 0
 
 
-def sweep(engine: Engine, index: PreparedIndex, *, foreign_age: timedelta = FOREIGN_AGE) -> Swept:
-    """Remove what dead runs left; raise EngineFailure when the engine does not answer."""
+def sweep(
+    engine: Engine, index: PreparedIndex, *, foreign_age: timedelta = FOREIGN_AGE, roots: Sequence[Path] = ()
+) -> Swept:
+    """Remove what dead runs left; raise EngineFailure when the engine does not answer.
+
+    Directories are looked for in the system's place for temporary files and in `roots`.
+    """
     found = engine.leftovers()
     dead = [leftover for leftover in found if is_abandoned(leftover.labels, foreign_age)]
     containers = [leftover for leftover in dead if leftover.kind == "container"]
@@ -48,7 +53,7 @@ def sweep(engine: Engine, index: PreparedIndex, *, foreign_age: timedelta = FORE
         containers=len(containers),
         volumes=len(volumes),
         images=_sweep_images(engine, index, foreign_age),
-        directories=_sweep_scratch(Path(tempfile.gettempdir()), foreign_age),
+        directories=sum(sweep_scratch(root, foreign_age) for root in (Path(tempfile.gettempdir()), *roots)),
     )
 
 
@@ -89,13 +94,20 @@ def _is_forgotten(image: ImageRecord, foreign_age: timedelta) -> bool:
     return time.time() - image.made_at.timestamp() > foreign_age.total_seconds()
 
 
-def _sweep_scratch(root: Path, foreign_age: timedelta) -> int:
+def sweep_scratch(root: Path, foreign_age: timedelta) -> int:
+    """Remove the directories in `root` whose process is dead, or unknown to us and old; return how many went."""
     removed = 0
-    for path in root.glob(f"{_SCRATCH_PREFIX}*"):
+    for path in root.glob(f"{scratch.START}*"):
         with suppress(OSError):
-            if path.is_symlink() or not path.is_dir():
+            if path.is_symlink() or not path.is_dir() or not _is_left_behind(path, foreign_age):
                 continue
-            if time.time() - path.stat().st_mtime > foreign_age.total_seconds():
-                shutil.rmtree(path, ignore_errors=True)
-                removed += 1
+            shutil.rmtree(path, ignore_errors=True)
+            removed += not path.exists()
     return removed
+
+
+def _is_left_behind(path: Path, foreign_age: timedelta) -> bool:
+    alive = scratch.is_alive(path.name)
+    if alive is None:
+        return time.time() - path.stat().st_mtime > foreign_age.total_seconds()
+    return not alive

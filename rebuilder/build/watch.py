@@ -45,6 +45,8 @@ class TreeWatch:
         self._then = then
         self._stop = threading.Event()
         self._hurry = threading.Event()
+        self._ended = threading.Event()
+        """Waited for in the place of Thread.join, which an interrupt makes believe that the thread has ended."""
         self._tree: Digest | None = None
         self._failure: Exception | None = None
         self._thread = threading.Thread(target=self._run, name="tree-watch", daemon=True)
@@ -61,12 +63,12 @@ class TreeWatch:
         self._hurry.set()
         if error is not None:
             self._stop.set()
-        self._thread.join(_PATIENCE_S)
+        self._ended.wait(_PATIENCE_S)
 
     def result(self) -> Digest:
         """Wait for the digest; raise EnvironmentUnavailable when it is not the recorded one, or what went wrong."""
         self._hurry.set()
-        self._thread.join(_PATIENCE_S)
+        self._ended.wait(_PATIENCE_S)
         if self._failure is not None:
             raise self._failure
         if self._tree is None:
@@ -87,6 +89,8 @@ class TreeWatch:
             self._failure = error
         except Exception as error:  # noqa: BLE001 - whatever ends the thread must reach who awaits it
             self._failure = EngineFailure(f"hashing environment {self._image.short} failed: {type(error).__name__}")
+        finally:
+            self._ended.set()
 
     def _compare(self, tree: Digest) -> None:
         if self._expected is not None and tree != self._expected:

@@ -17,6 +17,7 @@ from rebuilder.model.plan import Fidelity, ImageLock, Plan
 from rebuilder.model.release import Artifact, FileReference, Release
 from rebuilder.model.trust import Trust
 from rebuilder.model.verdict import Verdict, worst
+from rebuilder.publish import words
 
 
 class Answer(Protocol):
@@ -106,6 +107,7 @@ def to_object(result: Answer) -> dict[str, Any]:
         "documents": [str(path) for path in result.documents],
         "trust": None if result.trust is None else _trust(result),
         "reason": reason_of(result),
+        "variations": _variations(result),
     }
     if disowned := disowned_of(result):
         answer |= {"disowned": [to_plain(each) for each in disowned], "hint": HINT_OF_DISOWNED}
@@ -132,6 +134,29 @@ def evidence_of(result: Answer) -> tuple[Evidence, ...]:
     for dossier in result.dossiers:
         pieces += [*dossier.release.evidence, *dossier.trust.evidence]
     return tuple(dict.fromkeys(pieces))
+
+
+def variations_of(result: Answer) -> list[str]:
+    """Say a line for each run of the variation experiment; with its architecture where there are several."""
+    lines = []
+    for dossier in result.dossiers:
+        where = f" ({dossier.architecture})" if len(result.dossiers) > 1 else ""
+        lines += [f"{run.factor}{where}: {words.variation(run)}" for run in dossier.variations]
+    return lines
+
+
+def _variations(result: Answer) -> list[dict[str, Any]]:
+    return [
+        {
+            "factor": run.factor,
+            "architecture": dossier.architecture,
+            "changed": list(run.changed),
+            "findings": list(run.findings),
+            "failed": run.failed,
+        }
+        for dossier in result.dossiers
+        for run in dossier.variations
+    ]
 
 
 def page_of(directory: Path) -> Path:

@@ -12,7 +12,7 @@ import click
 from rebuilder.cli import options
 from rebuilder.cli.answer import artifact_object
 from rebuilder.cli.output import say, say_json
-from rebuilder.cli.paths import regular_file
+from rebuilder.cli.paths import output_file, regular_file
 from rebuilder.model.codec import to_plain
 
 if TYPE_CHECKING:
@@ -48,6 +48,8 @@ def command(reference: Path, rebuilt: Path, html: Path | None, config: Path | No
 
     for path in (reference, rebuilt):
         regular_file(path)
+    if html is not None:
+        output_file(html, (reference, rebuilt))
     settings = options.settings_from(config)
     if html is None:
         found = compare_files(reference, rebuilt)

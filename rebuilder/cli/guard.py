@@ -15,7 +15,7 @@ from types import FrameType
 
 import click
 
-from rebuilder.cli.output import complain, settle_streams
+from rebuilder.cli.output import OutputLost, complain, settle_streams
 from rebuilder.errors import RebuilderError
 
 BROKEN_PIPE = 128 + signal.SIGPIPE
@@ -52,8 +52,7 @@ def _run(arguments: Sequence[str]) -> int:  # noqa: PLR0911 - one line a way to 
     except click.ClickException as error:
         return _usage(error)
     except RebuilderError as error:
-        complain(str(error), error.hint)
-        return error.exit_code
+        return _told(error)
     except Terminated as ended:
         complain("ended by a signal; nothing half-done was published")
         return ended.exit_code
@@ -68,6 +67,12 @@ def _run(arguments: Sequence[str]) -> int:  # noqa: PLR0911 - one line a way to 
     except Exception as error:  # noqa: BLE001 - the last resort: a fault of ours is told, not shown
         return _fault(error)
     return answer if isinstance(answer, int) and not isinstance(answer, bool) else 0
+
+
+def _told(error: RebuilderError) -> int:
+    if not (isinstance(error, OutputLost) and _lost()):  # else it is told of at the end
+        complain(str(error), error.hint)
+    return error.exit_code
 
 
 def _usage(error: click.ClickException) -> int:

@@ -10,6 +10,7 @@ import click
 
 from rebuilder.cli import options
 from rebuilder.cli.output import say, say_json
+from rebuilder.cli.paths import output_file
 
 if TYPE_CHECKING:
     from rebuilder.build.container import Engine
@@ -52,6 +53,8 @@ def lock(  # noqa: PLR0913 - one parameter an option
     from rebuilder.model.digest import Digest  # noqa: PLC0415
     from rebuilder.world.files import write_atomically  # noqa: PLC0415
 
+    if out is not None:
+        output_file(out, (Path(suite),))
     with _progress(quiet=quiet) as shown:
         images, engine = _images(config, shown), _engine(config)
         made = images.find(suite, engine) if reference is None else images.pull(suite, reference, engine)

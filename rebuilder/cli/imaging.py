@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rebuilder.build.container import Engine
 from rebuilder.config import Settings
-from rebuilder.errors import UnknownTarget, UsageError
+from rebuilder.errors import HostileInput, UnknownTarget, UsageError
 from rebuilder.model import place
 from rebuilder.model.codec import parse, render
 from rebuilder.model.digest import Digest
@@ -42,11 +42,13 @@ class Images:
     def find(self, what: str, engine: Engine) -> ImageLock:
         """Return the lock that `what` names; a suite is locked as it is now, as the settings choose."""
         if Path(what).is_file():
-            return parse(read(Path(what), limit_bytes=_LOCK_LIMIT_BYTES), ImageLock)
+            return _load(Path(what))
         if match := _DIGEST.match(what):
             return self._by_digest(match[1])
-        if "/" in what:
-            raise UnknownTarget(f"{what}: no such file")
+        if what.startswith("sha256:"):
+            raise UnknownTarget(f"{what[:80]}: no such lock", hint="`rebuilder image list` shows them")
+        if "/" in what or what.endswith((".lock", ".json")):
+            raise UnknownTarget(f"{what}: no such file", hint="`rebuilder image lock SUITE -o FILE` writes one")
         return self._origin.images.lock_chosen(self._view(what), engine, target=what)
 
     def pull(self, suite: str, reference: str, engine: Engine) -> ImageLock:
@@ -121,6 +123,14 @@ class Images:
             f"the image of lock {digest.short} was not made here yet",
             hint="`rebuilder image build`, or give --image ID",
         )
+
+
+def _load(path: Path) -> ImageLock:
+    try:
+        return parse(read(path, limit_bytes=_LOCK_LIMIT_BYTES), ImageLock)
+    except HostileInput as error:
+        hint = "`rebuilder image lock SUITE -o FILE` writes one; or name a suite"
+        raise HostileInput(f"{path}: not the lock of an image: {error}", hint=hint) from error
 
 
 def tell_again(again: Again, lock: ImageLock) -> str:

@@ -7,9 +7,9 @@ from pathlib import Path
 import click
 
 from rebuilder.cli import options
-from rebuilder.cli.output import say, say_json
-from rebuilder.cli.paths import regular_file
-from rebuilder.errors import ConfigurationError
+from rebuilder.cli.output import one_line, say, say_json
+from rebuilder.cli.paths import output_file, regular_file
+from rebuilder.errors import ConfigurationError, UsageError
 
 ROLES = ("attestation", "builder", "owner")
 
@@ -42,6 +42,12 @@ def init(roles: tuple[str, ...], passphrase_file: Path | None, config: Path | No
 
     settings = options.settings_from(config)
     passphrase = keystore.passphrase_from_file(passphrase_file) if passphrase_file else None
+    kept = [role for role in dict.fromkeys(roles) if keystore.key_path(settings.state, Role(role)).exists()]
+    if passphrase_file is not None and kept:
+        raise UsageError(
+            f"there already: {', '.join(kept)} key; {one_line(str(passphrase_file))} was not used",
+            hint="existing keys are never replaced: leave --passphrase-file out, or name roles without a key by --role",
+        )
     made = []
     for role in map(Role, roles):
         there = keystore.key_path(settings.state, role).exists()
@@ -96,6 +102,7 @@ def export(role: str, out: Path | None, config: Path | None, *, as_json: bool) -
         raise ConfigurationError(f"there is no {role} key yet", hint="`rebuilder keys init` makes it")
     key = keystore.load_public_key(path)
     if out is not None:
+        output_file(out, tuple(path.parent.iterdir()))
         write_atomically(out, key.pem.encode())
     elif as_json:
         say_json({"role": role, "keyid": key.keyid, "pem": key.pem})

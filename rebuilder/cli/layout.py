@@ -8,8 +8,8 @@ from pathlib import Path
 import click
 
 from rebuilder.cli import options
-from rebuilder.cli.output import one_line, say, say_json
-from rebuilder.errors import UsageError
+from rebuilder.cli.output import say, say_json
+from rebuilder.cli.paths import output_file
 
 
 @options.verb(
@@ -51,10 +51,7 @@ def command(  # noqa: PLR0913 - one parameter an option
     from rebuilder.attest.signing import open_signer  # noqa: PLC0415
     from rebuilder.world.files import write_atomically  # noqa: PLC0415
 
-    if not out.absolute().parent.is_dir():
-        raise UsageError(
-            f"{one_line(str(out))}: its directory is not there", hint="make it first, or name another FILE"
-        )
+    output_file(out, keys)
     state = options.settings_from(config).state
     trusted = tuple(load_public_key(path) for path in keys) or (ensure_key(state, Role.ATTESTATION),)
     now = datetime.now(UTC)

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
-from rebuilder.cli.output import as_json, say_json
+from rebuilder.cli.output import OutputLost, as_json, say_json
 from rebuilder.config import Settings, load_settings
 from rebuilder.errors import RebuilderError
 
@@ -24,6 +24,8 @@ class JsonVerb(click.Command):
         """Run the verb."""
         try:
             return super().invoke(ctx)
+        except OutputLost:
+            raise
         except RebuilderError as error:
             if ctx.params.get("as_json"):
                 say_json(as_json(error))

@@ -11,7 +11,7 @@ from typing import Any, TextIO
 
 import click
 
-from rebuilder.errors import RebuilderError
+from rebuilder.errors import RebuilderError, StorageFailure
 
 _MESSAGE_LIMIT = 4000
 _NAME_LIMIT = 200
@@ -67,14 +67,31 @@ def _escaped(char: str) -> str:
 
 def say(text: str = "") -> None:
     """Print a line of data."""
-    click.echo(printable(text))
+    _put(printable(text))
 
 
 def say_json(value: object) -> None:
     """Print one JSON object on a line of its own."""
     from rebuilder.model.codec import to_plain  # noqa: PLC0415 - `--help` must not wait for what it does not use
 
-    click.echo(json.dumps(to_plain(value), ensure_ascii=True, sort_keys=False))
+    _put(json.dumps(to_plain(value), ensure_ascii=True, sort_keys=False))
+
+
+def _put(text: str) -> None:
+    """Write to stdout; what is longer than its buffer is lost at once where nothing can be written."""
+    try:
+        click.echo(text)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OutputLost(error.strerror or type(error).__name__) from error
+
+
+class OutputLost(StorageFailure):
+    """Stdout takes no more: the disk is full, or it was closed."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"the output could not be written: {why}", hint="free some space, or send it elsewhere")
 
 
 def complain(message: str, hint: str | None = None) -> None:

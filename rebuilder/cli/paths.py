@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import errno
 import stat
+from collections.abc import Collection
 from pathlib import Path
 
 from rebuilder.cli.output import one_line
-from rebuilder.errors import UnknownTarget
+from rebuilder.errors import UnknownTarget, UsageError
 
 
 def regular_file(path: Path, hint: str | None = None) -> Path:
@@ -19,6 +20,27 @@ def regular_file(path: Path, hint: str | None = None) -> Path:
         raise UnknownTarget(f"{one_line(str(path))}: {why}", hint=hint) from error
     if not stat.S_ISREG(mode):
         raise UnknownTarget(f"{one_line(str(path))}: not a regular file", hint=hint)
+    return path
+
+
+def output_file(path: Path, inputs: Collection[Path] = ()) -> Path:
+    """Return where a file is to be written; raise UsageError where none can be, or where an input is.
+
+    A directory is never made: one that is not there is most likely misspelt.
+    """
+    try:
+        is_there, has_place = path.exists(), path.absolute().parent.is_dir()
+        is_input = is_there and any(each.exists() and path.samefile(each) for each in inputs)
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{one_line(str(path))}: {error}", hint="name another FILE") from error
+    if not has_place:
+        raise UsageError(
+            f"{one_line(str(path))}: its directory is not there", hint="make it first, or name another FILE"
+        )
+    if is_input:
+        raise UsageError(
+            f"{one_line(str(path))}: it is read by this command, and would be overwritten", hint="name another FILE"
+        )
     return path
 
 

@@ -26,6 +26,12 @@ def pin(state: Path, name: str, key: PublicKey) -> Path:
     return path
 
 
+def known(state: Path) -> tuple[PublicKey, ...]:
+    """Return every pinned key, and our own attestation key where there is one."""
+    own = state / "keys" / "attestation.pub"
+    return (*pinned(state).values(), *([load_public_key(own)] if own.is_file() else []))
+
+
 def pinned(state: Path) -> dict[str, PublicKey]:
     """Return every pinned key by its name; none is an answer."""
     directory = state / "pinned"

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from rebuilder.attest.check_report import Helpers
-from rebuilder.attest.published import read_document
+from rebuilder.attest.keys import PublicKey
+from rebuilder.attest.published import read_document, verify_dsse
 from rebuilder.attest.withdrawal import peek
 from rebuilder.compare.inference import infer_under
 from rebuilder.compare.rule import rule_by_id
 from rebuilder.compare.sandbox import compare_in_child
 from rebuilder.config import Settings
+from rebuilder.errors import SignatureRefused
 from rebuilder.model.codec import DOCUMENT_LIMIT_BYTES, parse
 from rebuilder.model.comparison import ArtifactComparison
 from rebuilder.model.digest import Digest
@@ -51,12 +53,29 @@ def load_dossier(directory: Path) -> Dossier:
     return parse(read_document(directory, "dossier.json"), Dossier)
 
 
-def load_withdrawal(directory: Path, dossier: Dossier) -> Withdrawal | None:
-    """Read the withdrawal in a result directory, whatever that is called; who signed it is for `check` to verify."""
+def load_withdrawal(directory: Path, dossier: Dossier, keys: Iterable[PublicKey] = ()) -> Withdrawal | None:
+    """Read the withdrawal in a result directory, whatever that is called.
+
+    Where it is in the name of one of `keys`, its signature is verified (SignatureRefused); else that is for `check`.
+    """
     if not (directory / FILE_NAME).exists():
         return None
     digest = Digest.of(read_document(directory, "dossier.json"))
-    return peek(read_document(directory, FILE_NAME), dossier, digest=digest, identifier=None)
+    data = read_document(directory, FILE_NAME)
+    withdrawal = peek(data, dossier, digest=digest, identifier=None)
+    for key in keys:
+        if key.keyid == withdrawal.attester:
+            _verify(data, key)
+    return withdrawal
+
+
+def _verify(data: bytes, key: PublicKey) -> None:
+    try:
+        verify_dsse(data, (key,))
+    except SignatureRefused as error:
+        raise SignatureRefused(
+            f"{FILE_NAME}: {error}", hint="somebody changed the withdrawal: fetch the result again"
+        ) from error
 
 
 def root_of(directory: Path) -> Path | None:

@@ -36,6 +36,8 @@ def command(result: Path, config: Path | None, *, quiet: bool, as_json: bool) ->
     is that of the verdict of this run.
     """
     from rebuilder.cli import progress, world  # noqa: PLC0415 - a wrong option is answered before this is loaded
+    from rebuilder.cli.rechecking import load_dossier, load_withdrawal  # noqa: PLC0415
+    from rebuilder.cli.withdrawn import withdrawn_object  # noqa: PLC0415
     from rebuilder.cli.words import exit_code  # noqa: PLC0415
     from rebuilder.model.cause import in_reporting_order  # noqa: PLC0415
     from rebuilder.model.verdict import worst  # noqa: PLC0415
@@ -48,6 +50,7 @@ def command(result: Path, config: Path | None, *, quiet: bool, as_json: bool) ->
             f"{one_line(str(result))}: no result: it holds no dossier.json", hint="name the directory of one run"
         )
     settings = options.settings_from(config)
+    withdrawal = load_withdrawal(directory, load_dossier(directory))
     with progress.for_stderr(sys.stderr, quiet=quiet) as shown:
         machine = world.open_world(settings, shown)
         with tidying.in_use(settings):
@@ -57,9 +60,10 @@ def command(result: Path, config: Path | None, *, quiet: bool, as_json: bool) ->
     verdict = worst(each.verdict for each in artifacts)
     causes = in_reporting_order({cause for each in artifacts for cause in each.causes})
     if as_json:
-        say_json({"verdict": verdict, "causes": list(causes), **_object(replayed)})
+        told = withdrawn_object(withdrawal, replayed.dossier)
+        say_json({"verdict": verdict, "causes": list(causes), **_object(replayed), "withdrawn": told})
     else:
-        _print(replayed, verdict)
+        _print(replayed, verdict, withdrawn=withdrawal is not None)
     return exit_code(verdict, causes, accept_equivalent=settings.policy.accept_equivalent)
 
 
@@ -77,10 +81,11 @@ def _object(replayed: Replayed) -> dict[str, Any]:
     }
 
 
-def _print(replayed: Replayed, verdict: str) -> None:
+def _print(replayed: Replayed, verdict: str, *, withdrawn: bool) -> None:
     from rebuilder.cli.table import console_for, print_artifacts  # noqa: PLC0415 - not for JSON
 
-    say(f"{verdict}  {replayed.dossier.release.target}  (published: {replayed.dossier.verdict})")
+    published = f"{replayed.dossier.verdict}{', then withdrawn' if withdrawn else ''}"
+    say(f"{verdict}  {replayed.dossier.release.target}  (published: {published})")
     print_artifacts(replayed.comparison.artifacts, console_for(sys.stdout))
     if replayed.changed:
         say(f"  other bytes than the published rebuild made: {', '.join(replayed.changed)}")

@@ -35,11 +35,13 @@ def command(what: str | None, form: str, results: Path | None, config: Path | No
     settings = options.settings_from(config, results=results)
     form = "json" if as_json else form
     if what is not None and is_result(Path(what)):
-        reporting.print_one(Path(what), form)
+        from rebuilder.cli.pins import known  # noqa: PLC0415 - cryptography is slow to load
+
+        reporting.print_one(Path(what), form, known(settings.state))
         return
     summaries, unreadable = reporting.collect(settings.results, what)
     if what is not None and not summaries:
         raise UnknownTarget(
             f"{settings.results}: no result of {one_line(what)}", hint="`rebuilder report` lists what there is"
         )
-    reporting.print_list(summaries, unreadable, form)
+    reporting.print_list(summaries, unreadable, form, superseded=what is not None)

@@ -27,7 +27,7 @@ def command(config: Path | None, *, as_json: bool) -> None:
 
     settings = options.settings_from(config)
     engine = world.open_engine(settings)
-    swept = sweep(engine, world.prepared_of(settings, engine))
+    swept = sweep(engine, world.prepared_of(settings, engine), roots=(settings.scratch_dir,))
     if as_json:
         say_json(swept)
         return

@@ -17,6 +17,7 @@ from rebuilder.cli.answer import (
     is_refused,
     page_of,
     reason_of,
+    variations_of,
     verdict_of,
     version_of,
 )
@@ -124,9 +125,15 @@ def _artifacts(rows: Sequence[ArtifactComparison], *, plain: bool, width: int) -
     table.add_column(overflow="fold", style="dim")
     for artifact in rows:
         verdict = Text(f"  {symbol(artifact.verdict, plain=plain)} {artifact.verdict}", style=colour(artifact.verdict))
-        why = [*artifact.causes, *(f"{each.name}/{each.version}" for each in artifact.stabilizers)]
-        table.add_row(verdict, printable(artifact.filename), ", ".join(why))
+        table.add_row(verdict, printable(artifact.filename), _why(artifact))
     return table
+
+
+def _why(artifact: ArtifactComparison) -> str:
+    """Name the causes, and apart from them the stabilizers that were applied, which are none."""
+    stabilizers = ", ".join(f"{each.name}/{each.version}" for each in artifact.stabilizers)
+    applied = [f"(under {stabilizers})"] if stabilizers else []
+    return " ".join([*filter(None, [", ".join(artifact.causes)]), *applied])
 
 
 def _particulars(result: Answer) -> list[tuple[str, str]]:
@@ -148,4 +155,5 @@ def _particulars(result: Answer) -> list[tuple[str, str]]:
         found.append(("environment", f"{environment.fidelity}: {environment.reason}"))
     if not result.dossiers and result.trust is not None and result.trust.accepted:
         found.append(("trust", result.trust.reason))
+    found += [("variation", line) for line in variations_of(result)]
     return found

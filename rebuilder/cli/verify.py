@@ -15,14 +15,7 @@ from rebuilder.cli.output import complain, one_line, say_json
 from rebuilder.cli.paths import regular_file
 from rebuilder.cli.words import gravest
 from rebuilder.config import Settings
-from rebuilder.errors import (
-    DependencyUnavailable,
-    EngineFailure,
-    EnvironmentUnavailable,
-    StorageFailure,
-    UntrustedError,
-    UsageError,
-)
+from rebuilder.errors import RebuilderError, UsageError
 
 if TYPE_CHECKING:
     from rebuilder.cli.progress import ShownProgress
@@ -89,6 +82,8 @@ def command(targets: tuple[str, ...], **chosen: object) -> int:
     """
     wanted = Wanted(**chosen)  # type: ignore[arg-type]  # click has parsed each by its type
     settings = options.settings_from(wanted.config, results=wanted.results, jobs=wanted.jobs)
+    if wanted.dry_run and wanted.vary is not None:
+        raise UsageError("--vary builds once more, and --dry-run builds nothing", hint="leave one of the two out")
     requests = [_request(target, wanted, settings) for target in targets]
     if wanted.provenance is not None and len(requests) > 1:
         raise UsageError("--provenance speaks about one target", hint="verify the others in another command")
@@ -114,16 +109,20 @@ def _one(request: Request, machine: World, shown: ShownProgress, *, as_json: boo
     result = pipeline.verify(request, machine)
     shown.finish(request.question.name)
     _print(result, as_json=as_json)
-    _prewarm(result, machine, shown)
+    if sys.stderr.isatty():
+        _prewarm(result, machine, shown)
     return answer.code_of(result, accept_equivalent=machine.settings.policy.accept_equivalent)
 
 
 def _prewarm(result: TargetResult, machine: World, shown: ShownProgress) -> None:
-    """Use the moment after the answer: the next build on this image starts sooner. That it fails is no news."""
+    """Use the moment after the answer, where a person reads it: the next build on this image starts sooner.
+
+    That it fails is no news, and an interrupt ends this, not the answer. A script is not kept waiting.
+    """
     from rebuilder.stages.warming import warm_after  # noqa: PLC0415 - as above
 
     for dossier in result.dossiers[:1]:
-        with suppress(UntrustedError, EngineFailure, EnvironmentUnavailable, DependencyUnavailable, StorageFailure):
+        with suppress(RebuilderError, KeyboardInterrupt):
             if warm_after(dossier, machine):
                 shown.finish(result.target)
 
@@ -134,6 +133,8 @@ def _print(result: TargetResult, *, as_json: bool) -> None:
 
         say_json(to_object(result))
         sys.stdout.flush()
+        if result.error is not None:
+            complain(f"{one_line(result.target)}: {result.error}", result.error.hint)
         return
     if result.error is not None and not result.dossiers:
         complain(f"{one_line(result.target)}: {result.error}", result.error.hint)

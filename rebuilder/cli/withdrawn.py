@@ -31,8 +31,18 @@ def withdrawn_object(withdrawal: Withdrawal | None, dossier: Dossier) -> dict[st
     }
 
 
-def without_verdict(answer: dict[str, Any], withdrawal: Withdrawal, dossier: Dossier) -> dict[str, Any]:
+def signature_of(withdrawal: Withdrawal, *, verified: bool) -> str:
+    """Say whether who withdrew a result was verified here, or is what a document says of itself."""
+    if verified:
+        return "signature verified with a key that you know"
+    return f"signature not verified: `rebuilder check` with key {withdrawal.attester[:16]} does, or pin that key"
+
+
+def without_verdict(
+    answer: dict[str, Any], withdrawal: Withdrawal, dossier: Dossier, *, verified: bool
+) -> dict[str, Any]:
     """Give a result's object as it is after a withdrawal: no verdict in it counts, and it says why."""
     artifacts = [{**artifact, "verdict": Verdict.UNDECIDED} for artifact in answer["artifacts"]]
     gone = {"verdict": Verdict.UNDECIDED, "causes": [], "artifacts": artifacts, "reason": withdrawal.reason}
-    return {**answer, **gone, "withdrawn": withdrawn_object(withdrawal, dossier)}
+    told = {**(withdrawn_object(withdrawal, dossier) or {}), "signature_verified": verified}
+    return {**answer, **gone, "withdrawn": told}

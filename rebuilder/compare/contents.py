@@ -33,8 +33,14 @@ def compare_contents(walk: Walk, pair: Pair) -> None:
         _compare_containers(walk, pair, kind)
 
 
+_SHIPPED = 3
+"""How deep a file of a package lies: .deb, data.tar's compression, tar."""
+
+
 def _compare_containers(walk: Walk, pair: Pair, kind: ArchiveKind) -> None:
     try:
+        if pair.depth > _SHIPPED:
+            walk.reference.count_nested()
         archives = walk.both(pair, lambda extent, workspace: read_archive(extent, kind, workspace))
     except HostileInput as error:
         walk.add_bytes(pair, not_opened=str(error))

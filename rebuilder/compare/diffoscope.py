@@ -23,6 +23,7 @@ from rebuilder.model import codec
 from rebuilder.model.digest import Digest
 from rebuilder.world.files import storage_errors
 from rebuilder.world.process import Cage, Finished, find, run
+from rebuilder.world.scratch import prefix as scratch_prefix
 
 _MIB = 1024**2
 _NOTES = 12
@@ -224,7 +225,7 @@ def _copy(source: Path, target: Path) -> None:
 def _directory(scratch: Path | None) -> Iterator[Path]:
     """Make a working directory and remove it whatever happens, whatever was written into it."""
     with storage_errors(scratch or Path(tempfile.gettempdir())):
-        directory = Path(tempfile.mkdtemp(prefix="rebuilder-report-", dir=scratch))
+        directory = Path(tempfile.mkdtemp(prefix=scratch_prefix("report"), dir=scratch))
     try:
         for name in ("out", "tmp"):
             (directory / name).mkdir()

@@ -28,6 +28,7 @@ from rebuilder.model.comparison import ArtifactComparison, Finding
 from rebuilder.model.verdict import Verdict
 from rebuilder.world.files import storage_errors
 from rebuilder.world.process import Cage, Finished, run
+from rebuilder.world.scratch import prefix as scratch_prefix
 
 Answer = TypeVar("Answer")
 
@@ -123,7 +124,7 @@ def compare_in_child(
 def _scratch_directory(parent: Path | None) -> Iterator[Path]:
     """Make a directory for one child alone, and remove it with whatever is in it."""
     with storage_errors(parent or Path(tempfile.gettempdir())):
-        directory = Path(tempfile.mkdtemp(prefix="rebuilder-compare-", dir=parent))
+        directory = Path(tempfile.mkdtemp(prefix=scratch_prefix("compare"), dir=parent))
     try:
         yield directory
     finally:

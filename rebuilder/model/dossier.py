@@ -28,6 +28,8 @@ class Variation:
     """File names of outputs whose digest differs from the unvaried rebuild's."""
     findings: tuple[str, ...]
     """One sentence a difference, for a reader; names causes, never a verdict."""
+    failed: str | None = field(default=None, metadata=later())
+    """Why the run gives no answer, in one sentence; None for a run that gave one. `changed` says nothing then."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,11 +12,12 @@ _SUITE = re.compile(r"[A-Za-z0-9*][A-Za-z0-9*._+~-]{0,63}(?:/[A-Za-z0-9*][A-Za-z
 _PATTERN = re.compile(r"[a-z0-9*?][a-z0-9*?+.-]{0,254}\Z")
 _URI_LIMIT = 2000
 _IMAGE = re.compile(
-    r"(?:(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\])(?::[0-9]{1,5})?/)?"
+    r"(?:(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:]+\])(?::[0-9]{1,5})?/)?"
     r"[a-z0-9]+(?:[._-]+[a-z0-9]+)*(?:/[a-z0-9]+(?:[._-]+[a-z0-9]+)*)*"
     r"@sha256:[0-9a-f]{64}\Z"
 )
 _IMAGE_LIMIT = 400
+_ENGINES = frozenset({"tcp", "http", "https"})
 
 
 def verify_label(label: str) -> None:
@@ -33,6 +34,22 @@ def verify_uri(uri: str) -> None:
         raise ValueError(f"expected an address with http://, https:// or file:///, found {uri[:60]!r}")
     if parts.query or parts.fragment:
         raise ValueError(f"expected an address without ? and #, found {uri[:60]!r}")
+    _ = parts.port  # raises ValueError for a port that is none
+
+
+def verify_web_address(uri: str) -> None:
+    """An address that is asked questions, which a directory does not answer: http or https."""
+    verify_uri(uri)
+    if urlsplit(uri).scheme not in {"http", "https"}:
+        raise ValueError(f"expected an address with http:// or https://, found {uri[:60]!r}")
+
+
+def verify_engine(address: str) -> None:
+    """Where a container engine listens: a local socket, or a host."""
+    parts = urlsplit(address)
+    is_whole = parts.path[:1] == "/" if parts.scheme == "unix" else parts.scheme in _ENGINES and bool(parts.hostname)
+    if not is_whole or not address.isprintable():
+        raise ValueError(f"expected unix:///PATH, tcp://HOST:PORT, http://… or https://…, found {address[:60]!r}")
     _ = parts.port  # raises ValueError for a port that is none
 
 

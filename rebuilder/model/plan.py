@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from rebuilder.model import place
+from rebuilder.model import bounds, place
 from rebuilder.model.codec import later
 from rebuilder.model.digest import Digest
 from rebuilder.model.release import FileReference
+from rebuilder.model.table import checked
 
 
 class Fidelity(StrEnum):
@@ -68,13 +69,15 @@ class ImageLock:
 class Limits:
     """Bounds of one build; reaching one is an outcome, never a hang."""
 
-    memory_bytes: int = 6 * 1024**3
-    pids: int = 2048
-    cpus: float = 2.0
-    wall_s: int = 2 * 3600
-    output_bytes: int = 8 * 1024**3
+    memory_bytes: int = field(default=6 * 1024**3, metadata=checked(bounds.size(least=6 * bounds.MIB)))
+    """At least what container engines ask for."""
+    pids: int = field(default=2048, metadata=checked(bounds.between(1, 4194304)))
+    """At most what a kernel counts (pid_max)."""
+    cpus: float = field(default=2.0, metadata=checked(bounds.between(0.01, 4096)))
+    wall_s: int = field(default=2 * 3600, metadata=checked(bounds.seconds))
+    output_bytes: int = field(default=8 * 1024**3, metadata=checked(bounds.size()))
     """Everything the build may write: build tree and results together."""
-    log_bytes: int = 64 * 1024**2
+    log_bytes: int = field(default=64 * 1024**2, metadata=checked(bounds.size()))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,6 +8,7 @@ by its key path, and the reading goes on to find the others.
 from __future__ import annotations
 
 import difflib
+import math
 import types
 import typing
 from collections.abc import Callable, Iterator, Mapping
@@ -150,6 +151,8 @@ def _tables(kind: Hint, raw: object, reading: Reading, path: str) -> tuple[objec
 
 def _leaf(field: Field[Any], kind: Hint, raw: object, base: Path) -> object:
     value = _converted(field.name, _without_none(kind), raw, base)
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"expected a number that ends, found {raw}")
     if isinstance(value, int | float | timedelta) and not isinstance(value, bool):
         zero = timedelta(0) if isinstance(value, timedelta) else 0
         lowest_is_zero = field.default == 0 or isinstance(value, timedelta)
@@ -182,13 +185,22 @@ def _converted(name: str, kind: Hint, raw: object, base: Path) -> object:  # noq
 def _plain(kind: Hint, raw: object, base: Path) -> object:
     if kind is Path:
         _require(isinstance(raw, str | Path) and str(raw) != "", "a path", raw)
-        return base / Path(str(raw)).expanduser()
+        return _path(str(raw), base)
     if kind is float and isinstance(raw, int) and not isinstance(raw, bool):
         return float(raw)
     _require(
         isinstance(raw, kind) and (kind is bool or not isinstance(raw, bool)), _KINDS.get(kind, kind.__name__), raw
     )
     return raw
+
+
+def _path(word: str, base: Path) -> Path:
+    if "\0" in word:
+        raise ValueError(f"expected a path, found {word[:60]!r}")
+    try:
+        return base / Path(word).expanduser()
+    except RuntimeError as error:
+        raise ValueError(f"expected the home directory of somebody who is here, found {word[:60]!r}") from error
 
 
 _KINDS: dict[Any, str] = {

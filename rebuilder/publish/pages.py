@@ -10,7 +10,7 @@ from rebuilder.model.cause import in_reporting_order
 from rebuilder.publish import layout, logs, scan, views, words
 from rebuilder.publish.index import Index
 from rebuilder.publish.links import address, page_of, to_root
-from rebuilder.publish.summary import Summary, Version, group, is_alarming
+from rebuilder.publish.summary import Summary, Version, group, is_alarming, newest_first
 from rebuilder.publish.templates import render
 from rebuilder.publish.word import Word, word_of
 from rebuilder.world.files import read
@@ -44,6 +44,9 @@ def result_page(root: Path, result: scan.Result, newest: Summary) -> bytes:
         alarming=is_alarming(dossier) and result.withdrawal is None,
         superseded_by=f"../{page_of(PurePosixPath(newest.path).name)}" if newest.path != str(result.path) else None,
         controls=views.controls(dossier),
+        inputs=words.inputs(dossier),
+        is_compared=words.is_compared(dossier),
+        nothing_rebuilt=words.nothing_rebuilt(dossier),
         artifacts=views.artifacts(root, result),
         stabilizers=views.stabilizers(dossier),
         evidence=views.evidence(result),
@@ -81,7 +84,7 @@ def report_pages(root: Path, result: scan.Result) -> Iterator[tuple[PurePosixPat
 
 def package_page(package: PurePosixPath, summaries: Sequence[Summary], unreadable: Sequence[scan.Unreadable]) -> bytes:
     """All versions of one package with all their results."""
-    versions = group(summaries)
+    versions = newest_first(group(summaries))
     newest = summaries[-1] if summaries else None
     return render(
         "package.html.j2",

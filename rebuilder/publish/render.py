@@ -89,7 +89,7 @@ def _write_package(
     for entry in lists.newest_of(summaries):
         path = PurePosixPath(entry.path).parent / "latest.json"
         area.write(path, codec.render(entry))
-    versions = summary.group(summaries)
+    versions = summary.newest_first(summary.group(summaries))
     for version in versions:
         _write_badges(area, PurePosixPath(version.latest[0].path).parent.parent, version)
     if versions:

@@ -13,6 +13,7 @@ from rebuilder.model.cause import Cause, in_reporting_order
 from rebuilder.model.comparison import ArtifactComparison
 from rebuilder.model.digest import Digest
 from rebuilder.model.dossier import Dossier
+from rebuilder.model.lineage import Key, base_suite, version_key
 from rebuilder.model.plan import Fidelity
 from rebuilder.model.verdict import Control, Verdict, worst
 from rebuilder.publish import layout
@@ -25,7 +26,7 @@ Name = TypeVar("Name")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Previous:
-    """The result before this one, of the same package and architecture."""
+    """The result before this one, of the same package, suite (with its updates) and architecture."""
 
     path: str
     version: str
@@ -142,19 +143,21 @@ def is_alarming(dossier: Dossier) -> bool:
 def summarize(results: Sequence[Result]) -> tuple[Summary, ...]:
     """Summaries of one package's results, given and returned oldest first, each knowing the one before it.
 
+    What comes before is of the same suite and architecture: another suite's version has another past.
     One that was withdrawn is nobody's past: what comes after it is neither better nor worse than it. What is undecided
     is neither, too (the ledger's `regressions_among` says the same).
     """
-    newest: dict[str, Summary] = {}
-    decided: dict[str, Summary] = {}
+    newest: dict[tuple[str, str, str], Summary] = {}
+    decided: dict[tuple[str, str, str], Summary] = {}
     summaries = []
     for result in results:
-        architecture = result.dossier.architecture
-        summary = _summary(result, newest.get(architecture), decided.get(architecture))
+        release = result.dossier.release
+        line = (release.distribution, base_suite(release.suite), result.dossier.architecture)
+        summary = _summary(result, newest.get(line), decided.get(line))
         if summary.withdrawn is None:
-            newest[architecture] = summary
+            newest[line] = summary
             if summary.verdict is not Verdict.UNDECIDED:
-                decided[architecture] = summary
+                decided[line] = summary
         summaries.append(summary)
     return tuple(summaries)
 
@@ -172,6 +175,18 @@ def group(summaries: Iterable[Summary]) -> tuple[Version, ...]:
     versions.sort(key=lambda version: (version.latest[0].name, version.latest[0].version))
     versions.sort(key=lambda version: version.first_seen, reverse=True)
     return tuple(versions)
+
+
+def newest_first(versions: Iterable[Version]) -> tuple[Version, ...]:
+    """Order versions of one package as its ecosystem does, the newest first, whichever was looked at last.
+
+    Where the ecosystem's order is not known, they stay as they are.
+    """
+    return tuple(sorted(versions, key=_version_key, reverse=True))
+
+
+def _version_key(version: Version) -> Key:
+    return version_key(version.latest[0].ecosystem, version.latest[0].version)
 
 
 def _version(members: Sequence[Summary]) -> Version:

@@ -19,6 +19,7 @@ from rebuilder.model.verdict import Control, Verdict
 from rebuilder.publish import layout, scan
 from rebuilder.publish.links import address, page_of, to_root
 from rebuilder.publish.text import visible
+from rebuilder.publish.words import is_compared
 from rebuilder.world.files import digest_of, read
 
 FINDINGS_SHOWN = 40
@@ -121,9 +122,10 @@ def stabilizers(dossier: Dossier) -> tuple[Stabilizer, ...]:
 
 
 def controls(dossier: Dossier) -> tuple[str, ...]:
-    """Say in a word or two what control rebuilds answered, each answer once."""
+    """Say in a word or two what control rebuilds answered, each answer once; never none."""
     found = {artifact.control for artifact in dossier.comparison.artifacts} - {Control.NOT_NEEDED}
-    return tuple(sorted(answer.value.replace("-", " ") for answer in found))
+    nothing = "not needed" if is_compared(dossier) else "none"
+    return tuple(sorted(answer.value.replace("-", " ") for answer in found)) or (nothing,)
 
 
 def logs_of_others(root: Path, result: scan.Result) -> tuple[str, ...]:

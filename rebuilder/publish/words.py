@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import assert_never
 
 from rebuilder.model.agreement import Agreement, agreement
 from rebuilder.model.cause import Cause
-from rebuilder.model.dossier import Dossier
+from rebuilder.model.dossier import Dossier, Variation
 from rebuilder.model.evidence import Standing
 from rebuilder.model.plan import Fidelity
+from rebuilder.model.rebuild import Rebuild
 from rebuilder.model.verdict import Control, Outcome, Verdict
 from rebuilder.publish.summary import is_alarming
 from rebuilder.publish.word import Word
@@ -62,7 +64,7 @@ def _reading_of_difference(dossier: Dossier) -> str:
             "the change is security-relevant. Nothing harmless is known to explain this."
         )
     if Control.NONDETERMINISTIC in controls:
-        return "Two rebuilds of the same plan differ from each other: the build itself is nondeterministic."
+        return _reading_of_nondeterminism(dossier)
     if not exact:
         return (
             "The environment was inferred, so another version of a compiler or build-dependency may be the reason. "
@@ -71,6 +73,63 @@ def _reading_of_difference(dossier: Dossier) -> str:
     if Control.DETERMINISTIC in controls:
         return "The same plan gave the same differing bytes twice: the difference is deterministic."
     return "The difference has not been confirmed by a control rebuild."
+
+
+def _reading_of_nondeterminism(dossier: Dossier) -> str:
+    """Say which files came out otherwise, where others came out the same twice."""
+    compared = dossier.comparison.artifacts
+    unlike = [each.filename for each in compared if each.control is Control.NONDETERMINISTIC]
+    alike = [each.filename for each in compared if each.control is Control.DETERMINISTIC]
+    if not alike:
+        return "Two rebuilds of the same plan differ from each other: the build itself is nondeterministic."
+    return (
+        f"Two rebuilds of the same plan differ in {_some(unlike)}: the build is nondeterministic there. "
+        f"The difference is deterministic in {_some(alike)}."
+    )
+
+
+_NAMED = 3
+"""Files that a sentence names."""
+
+
+def _some(names: Sequence[str]) -> str:
+    rest = [f"{len(names) - _NAMED} more"] if len(names) > _NAMED else []
+    *first, last = [*names[:_NAMED], *rest]
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def inputs(dossier: Dossier) -> str:
+    """Say in a word or two what became of the inputs; what is not there was refused by nobody."""
+    if dossier.trust.accepted:
+        return "authenticated"
+    return "not available" if dossier.trust.cause is Cause.SOURCE_UNAVAILABLE else "refused"
+
+
+def nothing_rebuilt(dossier: Dossier) -> str:
+    """Say why there is no rebuilt file to show."""
+    if dossier.others:
+        return "nothing that all builders gave"
+    match dossier.rebuild:
+        case None:
+            return "nothing was built"
+        case Rebuild(outcome=Outcome.SUCCEEDED):
+            return "the rebuild gave no such file"
+        case Rebuild():
+            return "the rebuild did not succeed"
+        case unknown:
+            assert_never(unknown)
+
+
+def is_compared(dossier: Dossier) -> bool:
+    """Whether the rebuild gave anything to compare."""
+    return dossier.rebuild is not None and bool(dossier.rebuild.outputs)
+
+
+def variation(run: Variation) -> str:
+    """Say in one line what a run of the variation experiment says."""
+    if run.failed is not None:
+        return f"no answer: {run.failed}"
+    return f"changes {_some(run.changed)}" if run.changed else "changes nothing"
 
 
 def control(answer: Control) -> str:

@@ -38,7 +38,7 @@ def caches(settings: Settings, engine: Engine | None) -> tuple[Cache, ...]:
 def sweep_first(settings: Settings, engine: Engine, progress: Progress) -> None:
     """Remove what dead runs left, before anything new is made; that an engine does not answer is for others to say."""
     try:
-        swept = sweep(engine, PreparedIndex(settings.prepared_dir, engine))
+        swept = sweep(engine, PreparedIndex(settings.prepared_dir, engine), roots=(settings.scratch_dir,))
     except EngineFailure:
         return
     count = swept.containers + swept.volumes + swept.images

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from rebuilder.errors import Interrupted, RebuilderError
 from rebuilder.model.dossier import Variation
 from rebuilder.model.rebuild import Rebuild
 from rebuilder.model.verdict import Outcome
 from rebuilder.origins.origin import Origin
+from rebuilder.publish.words import outcome
 from rebuilder.stages.attempt import Attempt
 from rebuilder.stages.building import build
 from rebuilder.stages.world import World
@@ -21,12 +23,30 @@ def vary(attempt: Attempt, factors: Sequence[str], origin: Origin, world: World)
 
 
 def _one(attempt: Attempt, factor: str, plain: Rebuild, origin: Origin, world: World) -> Variation:
+    """Run once; whatever stops it is no answer about this factor, and no reason to doubt the verdict."""
+    try:
+        varied = _run(attempt, factor, origin, world)
+    except Interrupted:
+        raise
+    except RebuilderError as error:
+        return _no_answer(factor, str(error))
+    if varied.outcome is not Outcome.SUCCEEDED:
+        return _no_answer(factor, f"the run {outcome(varied.outcome)}: {varied.reason}")
+    return _compared(attempt, factor, plain, varied)
+
+
+def _no_answer(factor: str, reason: str) -> Variation:
+    return Variation(factor=factor, changed=(), findings=(), failed=reason)
+
+
+def _run(attempt: Attempt, factor: str, origin: Origin, world: World) -> Rebuild:
     assert attempt.planned is not None  # noqa: S101 - checked by the caller
     plan = origin.vary(attempt.planned.plan, factor, attempt.part, world.now())
     world.progress.phase(attempt.name, "vary", f"once more under another {factor}")
-    varied = build(plan, origin, world, name=attempt.name, fresh=False).rebuild
-    if varied.outcome is not Outcome.SUCCEEDED:
-        return Variation(factor=factor, changed=(), findings=(f"the run did not succeed: {varied.reason}",))
+    return build(plan, origin, world, name=attempt.name, fresh=False).rebuild
+
+
+def _compared(attempt: Attempt, factor: str, plain: Rebuild, varied: Rebuild) -> Variation:
     before = {output.filename: output.digest for output in plain.outputs}
     names = [artifact.filename for artifact in attempt.part.artifacts]
     after = {output.filename: output.digest for output in varied.outputs}

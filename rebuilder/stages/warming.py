@@ -72,7 +72,9 @@ def warm(lock: ImageLock, image: Digest, origin: Origin, engine: Engine, place: 
     is_needed = bool(packages) and index.find(key_of(environment)) is None
 
     def repository(wanted: tuple[Package, ...]) -> Mapping[str, Path | bytes]:
-        place.progress.phase(lock.suite, "prewarm", f"{len(wanted)} packages that most builds want, once")
+        place.progress.phase(
+            lock.suite, "prewarm", f"{len(wanted)} packages that most builds want, once; Ctrl-C leaves them out"
+        )
         return origin.repository(wanted)
 
     if is_needed:

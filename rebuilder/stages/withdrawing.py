@@ -13,7 +13,7 @@ from rebuilder.attest.published import verify_dsse
 from rebuilder.attest.request import SIGNED
 from rebuilder.attest.run_signer import run_signer
 from rebuilder.attest.withdrawal import read_statement
-from rebuilder.attest.withdrawal_request import signed_by, successor_of, write_withdrawal_request
+from rebuilder.attest.withdrawal_request import is_same_subject, signed_by, successor_of, write_withdrawal_request
 from rebuilder.config import Settings
 from rebuilder.errors import ConfigurationError, HostileInput, UsageError
 from rebuilder.model.digest import Digest
@@ -74,6 +74,11 @@ def _withdrawal(wish: Wish, result: scan.Result, key: PublicKey, at: datetime) -
         if other.withdrawal is not None:
             raise UsageError(
                 f"{wish.successor} was withdrawn itself: {other.withdrawal.reason}", hint="name one that stands"
+            )
+        if not is_same_subject(other.dossier, result.dossier):
+            raise UsageError(
+                f"{wish.successor} is about another release or architecture than what is withdrawn",
+                hint="name a result about the same one, or leave the option out",
             )
         successor = successor_of(*signed_by(wish.root / wish.successor, key))
     try:

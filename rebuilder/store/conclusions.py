@@ -9,6 +9,7 @@ from enum import StrEnum
 
 from rebuilder.model.cause import Cause
 from rebuilder.model.digest import Digest
+from rebuilder.model.lineage import base_suite
 from rebuilder.model.verdict import Verdict
 
 
@@ -36,9 +37,9 @@ class Conclusion:
     """Why the result is not to be relied on any more."""
 
     @property
-    def line(self) -> tuple[str, str, str, str]:
-        """What its history is kept under: the same package and architecture over its versions."""
-        return (self.ecosystem, self.distribution, self.name, self.architecture)
+    def line(self) -> tuple[str, str, str, str, str]:
+        """What its history is kept under: the same package, suite and architecture over its versions."""
+        return (self.ecosystem, self.distribution, base_suite(self.suite), self.name, self.architecture)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +94,7 @@ class PublishedDocument:
 
 def regressions_among(conclusions: Iterable[Conclusion]) -> tuple[Regression, ...]:
     """Every step from a better to a worse decided verdict, oldest first; `undecided` says nothing either way."""
-    decided: dict[tuple[str, str, str, str], Conclusion] = {}
+    decided: dict[tuple[str, str, str, str, str], Conclusion] = {}
     found = []
     for conclusion in sorted(conclusions, key=lambda each: each.concluded_at):
         if conclusion.verdict is Verdict.UNDECIDED:

@@ -8,6 +8,7 @@ depends on what he read locks the row, and readers see one state (REPEATABLE REA
 
 from __future__ import annotations
 
+import logging
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ from rebuilder.store.engines import BUSY_TIMEOUT_MS, file_engine, server_engine
 from rebuilder.world.files import locked, storage_errors
 
 _NAME_LIMIT = 300
+logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL + 1)  # it prints tracebacks on stderr when Ctrl-C comes
 
 
 class Database:

@@ -21,6 +21,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from rebuilder.model.job import JobKind, JobState, NewJob, Purpose
+from rebuilder.model.lineage import base_suite
 from rebuilder.model.verdict import Verdict
 from rebuilder.store import farm_tables, tables
 from rebuilder.store.blocks import fits
@@ -152,9 +153,13 @@ def _tried(order: Order) -> sa.Subquery:
 
 
 def _worse(order: Order) -> sa.Subquery:
-    """Targets of which the newest decided verdict is worse than the one before it, of whichever version."""
-    found = sa.select(*_concluded(order, "target", "line", "architecture", "badness", "concluded_at", "id")).subquery()
-    line = (found.c.line, found.c.architecture)
+    """Targets of which the newest decided verdict is worse than the one before it, of whichever version.
+
+    Lines of history are the ledger's (`Conclusion.line`): of one suite with its updates.
+    """
+    names = ("target", "name", "line", "architecture", "badness", "concluded_at", "id")
+    found = sa.select(*_concluded(order, *names)).subquery()
+    line = (found.c.name, found.c.line, found.c.architecture)
     before = sa.func.lag(found.c.badness).over(partition_by=line, order_by=(found.c.concluded_at, found.c.id))
     newest = sa.func.row_number().over(partition_by=line, order_by=(found.c.concluded_at.desc(), found.c.id.desc()))
     steps = sa.select(found.c.target, found.c.badness, before.label("before"), newest.label("newest"))
@@ -171,7 +176,8 @@ def _concluded(order: Order, *names: str) -> list[sa.ColumnElement[Any]]:
     found = (
         sa.select(
             releases.c.target,
-            releases.c.name.label("line"),
+            releases.c.name,
+            sa.case({suite: base_suite(suite) for suite in order.suites}, value=releases.c.suite).label("line"),
             comparisons.c.architecture,
             comparisons.c.concluded_at.label("concluded_at"),
             comparisons.c.id,

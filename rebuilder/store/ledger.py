@@ -172,7 +172,7 @@ class Ledger:
 
     def latest(self) -> tuple[Conclusion, ...]:
         """Return the newest conclusion about each version and architecture, newest first."""
-        seen: dict[tuple[tuple[str, str, str, str], str], Conclusion] = {}
+        seen: dict[tuple[tuple[str, ...], str], Conclusion] = {}
         for conclusion in self._conclusions(sa.true()):
             seen.setdefault((conclusion.line, conclusion.version), conclusion)
         return tuple(seen.values())

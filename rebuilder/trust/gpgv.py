@@ -12,6 +12,7 @@ from pathlib import Path
 
 from rebuilder.errors import SignatureRefused
 from rebuilder.world import process
+from rebuilder.world.scratch import prefix as scratch_prefix
 
 _STATUS = b"[GNUPG:] "
 _TIMEOUT_S = 30
@@ -30,7 +31,7 @@ class Opinion:
 
 def verify_inline(document: bytes, certificates: tuple[bytes, ...], *, name: str) -> Opinion:
     """Ask gpgv; raise SignatureRefused if it finds no valid signature or a bad one, ToolFailure if it is missing."""
-    with tempfile.TemporaryDirectory(prefix="rebuilder-gpgv-") as directory:
+    with tempfile.TemporaryDirectory(prefix=scratch_prefix("gpgv")) as directory:
         home = Path(directory)
         (home / "keyring.gpg").write_bytes(b"".join(certificates))
         (home / "document").write_bytes(document)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import os
@@ -13,6 +14,16 @@ from pathlib import Path
 from rebuilder.errors import DigestMismatch, StorageFailure
 from rebuilder.model.digest import Digest
 
+_FULL = "free some space, or name another directory (see `rebuilder doctor`)"
+_REFUSED = "make it accessible to this user, or name another directory (see `rebuilder doctor`)"
+_WAYS_OUT = {
+    errno.ENOSPC: _FULL,
+    errno.EDQUOT: _FULL,
+    errno.EACCES: _REFUSED,
+    errno.EPERM: _REFUSED,
+    errno.EROFS: "it is on a read-only file system: name another directory (see `rebuilder doctor`)",
+}
+
 
 @contextmanager
 def storage_errors(path: Path) -> Iterator[None]:
@@ -22,7 +33,7 @@ def storage_errors(path: Path) -> Iterator[None]:
     except OSError as error:
         raise StorageFailure(
             f"{path}: {error.strerror or error}",
-            hint="free some space, or name another directory (see `rebuilder doctor`)",
+            hint=_WAYS_OUT.get(error.errno or 0, "name another directory (see `rebuilder doctor`)"),
         ) from error
 
 

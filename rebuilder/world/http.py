@@ -20,6 +20,7 @@ import urllib3.exceptions
 from rebuilder.errors import DigestMismatch, NetworkFailure, StorageFailure
 from rebuilder.model.digest import Digest
 from rebuilder.world.files import storage_errors
+from rebuilder.world.scratch import prefix as scratch_prefix
 
 _BLOCK = 256 * 1024
 _OTHER_BYTES = "the mirror serves other bytes than were signed for; try another mirror"
@@ -72,7 +73,7 @@ class HttpFetcher:
 
     def get(self, url: str, *, limit_bytes: int) -> bytes:
         """See Fetcher.get."""
-        with tempfile.TemporaryDirectory(prefix="rebuilder-") as directory:
+        with tempfile.TemporaryDirectory(prefix=scratch_prefix("fetch")) as directory:
             path = Path(directory, "body")
             self.download(url, path, size_bytes=None, digest=None, limit_bytes=limit_bytes)
             return path.read_bytes()

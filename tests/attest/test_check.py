@@ -59,6 +59,7 @@ def test_a_refused_release_is_checked_as_well(tmp_path: Path) -> None:
     """A result without plan and build is held to the same rules."""
     report = check(publish(tmp_path, refused()), KEYS)
     assert report.verdict is Verdict.UNDECIDED
+    assert not any(line.startswith("0 ") for line in report.verified), "nothing is not said to be verified"
 
 
 @pytest.mark.parametrize("name", ["extra.txt", "attestations/evil.deb/verdict.dsse.json", "links/x", "logs/other.zst"])

@@ -21,6 +21,7 @@ from rebuilder.attest.link import apt_name, metablock_payload, sign_metablock, v
 from rebuilder.errors import HostileInput, SignatureRefused, UsageError
 from rebuilder.model.verdict import Verdict
 from tests.attest.factory import ATTESTER, BUILDER, OWNER, dossier, key_signer, publish, rebuilt_bytes, reference_bytes
+from tests.attest.withdrawing import withdraw
 
 POOL_NAME = "sample_1.0-1_amd64.deb"
 CACHED_NAME = "sample_1%3a1.0-1_amd64.deb"
@@ -87,6 +88,17 @@ def test_stock_client_accepts_a_match(reader: Reader, results: Path, form: str, 
     """in-toto-verify 3.1 accepts the published file, under the pool's name and under apt's."""
     finished = reader.verify(results / "links" / POOL_NAME / form, filename, reference_bytes(POOL_NAME))
     assert (finished.returncode, finished.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_stock_client_knows_no_withdrawal(reader: Reader, results: Path, tmp_path: Path, form: str) -> None:
+    """Links of a withdrawn result go on being accepted, as the documentation says; a layout without the key ends it."""
+    result = Path(shutil.copytree(results, tmp_path / results.name))
+    withdraw(tmp_path, result)
+    links = result / "links" / POOL_NAME / form
+    assert reader.verify(links, POOL_NAME, reference_bytes(POOL_NAME)).returncode == 0
+    reader.trust(BUILDER.public_key)
+    assert reader.verify(links, POOL_NAME, reference_bytes(POOL_NAME)).returncode == 1
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -16,6 +16,7 @@ from rebuilder.errors import EngineFailure
         ("crun: the requested cgroup controller `cpu` is not available: OCI runtime error", "doctor"),
         ("crun: cannot set limits without cgroups: OCI runtime error", "doctor"),
         ("container-init binary not found on the host: stat /usr/bin/catatonit: no such file", "catatonit"),
+        ("dial tcp: lookup registry.test: no such host", "could not reach the registry"),
         ("crun: setrlimit `RLIMIT_NPROC`: Operation not permitted: OCI permission denied", "ulimit"),
     ],
 )

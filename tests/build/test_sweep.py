@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import signal
 import subprocess
 import sys
@@ -18,9 +20,10 @@ from rebuilder.build.cache import PreparedIndex
 from rebuilder.build.container import Spec
 from rebuilder.build.engine import DockerContainer, DockerEngine
 from rebuilder.build.owner import Owner
-from rebuilder.build.sweep import is_abandoned, sweep
+from rebuilder.build.sweep import is_abandoned, sweep, sweep_scratch
 from rebuilder.errors import EngineFailure
 from rebuilder.model.digest import Digest
+from rebuilder.world import scratch
 
 _DAY = timedelta(days=1)
 _VICTIM = """\
@@ -165,3 +168,28 @@ def _wait_until_a_build_runs(engine: DockerEngine, run: str) -> None:
                     return
         time.sleep(0.2)
     pytest.fail("no build runs")
+
+
+def test_a_dead_process_directories_go_and_a_living_ones_stay(tmp_path: Path) -> None:
+    """Young directories of a killed process are removed; ours, however old, and those of unknown owners are not."""
+    code = "from rebuilder.world.scratch import prefix; print(prefix('run'))"
+    dead = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+    rebooted = re.sub(r"\.[0-9a-f]{8}-$", ".00000000-", scratch.prefix("run"))
+    elsewhere = re.sub(r"\.\d+(\.[0-9a-f]{8}-)$", r".1\1", scratch.prefix("run"))
+    kept = [f"{scratch.prefix('apt')}aaaa", "rebuilder-old-style", f"{elsewhere}bbbb", "other"]
+    gone = [f"{dead}cccc", f"{rebooted}dddd"]
+    for name in (*kept, *gone):
+        (tmp_path / name / "inside").mkdir(parents=True)
+    os.utime(tmp_path / kept[0], (0, 0))
+    assert sweep_scratch(tmp_path, _DAY) == 2
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(kept)
+
+
+def test_a_directory_of_nobody_we_know_goes_when_it_is_old(tmp_path: Path) -> None:
+    """A name without its process is judged by age, and a link is never followed."""
+    (tmp_path / "precious").mkdir()
+    (tmp_path / "rebuilder-old-style").mkdir()
+    (tmp_path / "rebuilder-link").symlink_to(tmp_path / "precious")
+    os.utime(tmp_path / "rebuilder-old-style", (0, 0))
+    assert sweep_scratch(tmp_path, _DAY) == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["precious", "rebuilder-link"]

@@ -87,3 +87,18 @@ def test_a_file_that_is_not_there_is_usage(cli: Cli, tmp_path: Path) -> None:
     """Named, with exit code 2."""
     code, _, err = cli("explain", "absent", tmp_path)
     assert (code, "no such file" in err) == (2, True)
+
+
+@pytest.mark.parametrize("place", ["a.deb", "b.deb", "link.deb", "absent/report.html"])
+def test_a_report_overwrites_no_input(place: str, cli: Cli, tmp_path: Path) -> None:
+    """An input named as output, under any name, and a directory that is not there are usage; nothing is written."""
+    first = _deb(tmp_path / "a.deb", {"./usr/bin/demo": b"one"})
+    second = _deb(tmp_path / "b.deb", {"./usr/bin/demo": b"two"})
+    (tmp_path / "link.deb").symlink_to(first)
+    before = first.read_bytes(), second.read_bytes()
+    code, out, err = cli("explain", first, second, "--html", tmp_path / place)
+    assert (code, out) == (2, "")
+    assert "would be overwritten" in err or "its directory is not there" in err
+    assert "hint: " in err
+    assert (first.read_bytes(), second.read_bytes()) == before
+    assert not (tmp_path / "absent").exists()

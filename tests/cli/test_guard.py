@@ -91,6 +91,26 @@ def test_output_that_cannot_be_written_is_a_plain_error(command: str, redirectio
     assert "Traceback" not in err
 
 
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("size", [10, 100_000])
+def test_json_that_cannot_be_written_is_a_plain_error(size: int, unbuffered: str) -> None:
+    """One long line to a full disk, longer than any buffer, is told as text is: once, and as no defect."""
+    program = textwrap.dedent(_FAKE_VERB).format(
+        body=f"from rebuilder.cli.output import say_json; say_json(['x' * {size}])"
+    )
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", program],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+            env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
+        )
+    assert (done.returncode, done.stderr.count("error: the output could not be written: No space left")) == (4, 1)
+    assert "internal error" not in done.stderr
+
+
 @pytest.mark.parametrize("redirection", ["2>&-", "2>/dev/full", ">/dev/full 2>/dev/full", "<&- >&- 2>&-"])
 def test_an_error_that_nobody_can_read_still_has_its_exit_code(redirection: str) -> None:
     """Where stderr is closed or full, the exit code says it alone."""

@@ -77,3 +77,28 @@ def test_a_layout_makes_no_directories(cli: Cli, tmp_path: Path) -> None:
     assert code == 2
     assert "its directory is not there" in err
     assert not (tmp_path / "absent").exists()
+
+
+def test_a_layout_overwrites_no_key(cli: Cli, tmp_path: Path) -> None:
+    """Neither a key that the layout names, nor one of ours by an export."""
+    cli("keys", "init")
+    cli("keys", "export", "-o", "ours.pem")
+    code, _, err = cli("layout", "-o", "ours.pem", "--key", "ours.pem")
+    assert (code, "would be overwritten" in err) == (2, True)
+    (private,) = tmp_path.rglob("attestation.pem")
+    kept = private.read_bytes()
+    assert cli("keys", "export", "-o", private)[0] == 2
+    assert private.read_bytes() == kept
+
+
+def test_a_passphrase_that_protects_nothing_is_said(cli: Cli, tmp_path: Path) -> None:
+    """Keys that are there already stay as they are: the file was not used, and that is no success."""
+    secret = tmp_path / "secret"
+    secret.write_text("correct horse\n")
+    secret.chmod(0o600)
+    cli("keys", "init", "--role", "attestation")
+    code, out, err = cli("keys", "init", "--passphrase-file", secret)
+    assert (code, out) == (2, "")
+    assert "there already: attestation key" in err
+    assert "was not used" in err
+    assert cli("keys", "init", "--role", "builder", "--passphrase-file", secret)[0] == 0

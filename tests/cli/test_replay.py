@@ -19,7 +19,8 @@ from rebuilder.model.dossier import Dossier
 from rebuilder.model.rebuild import Rebuild
 from rebuilder.model.verdict import Verdict
 from rebuilder.stages import replaying, tidying
-from tests.attest.factory import dossier, refused
+from tests.attest.factory import dossier, publish, refused
+from tests.attest.withdrawing import REASON, withdraw
 
 Cli = Callable[..., tuple[int, str, str]]
 
@@ -79,6 +80,18 @@ def test_the_same_bytes_again(cli: Cli, machine: Callable[[Dossier, Rebuild], No
     assert (code, answer["verdict"], answer["same_as_published"]) == (0, "reproduced", True)
     assert answer["published_verdict"] == "reproduced"
     assert "every output is bit for bit" in cli("replay", "result/dossier.json")[1]
+
+
+def test_a_withdrawn_result_is_run_again_and_named_so(cli: Cli, machine: Callable[[Dossier, Rebuild], None]) -> None:
+    """The answer is this run's; what was published is told with its withdrawal."""
+    sample = dossier()
+    result = publish(Path.cwd(), sample)
+    withdraw(Path.cwd(), result)
+    machine(sample.dossier, _rebuild(sample.dossier))
+    code, out, _ = cli("replay", result, "--json")
+    answer = json.loads(out)
+    assert (code, answer["published_verdict"], answer["withdrawn"]["reason"]) == (0, "reproduced", REASON)
+    assert "(published: reproduced, then withdrawn)" in cli("replay", result)[1]
 
 
 def test_other_bytes_are_named(cli: Cli, machine: Callable[[Dossier, Rebuild], None]) -> None:

@@ -50,6 +50,15 @@ def test_the_list_counts_what_is_current(cli: Cli, results: Path) -> None:
     assert all(each["name"] in text and each["verdict"] in markdown for each in found["results"])
 
 
+def test_superseded_results_are_left_out_or_marked(cli: Cli, results: Path) -> None:
+    """The list has the newest of each version alone; a package's has the others too, marked."""
+    every = cli("report")[1]
+    assert ("1 superseded" in every, "superseded;" in every) == (True, False)
+    assert len([line for line in every.splitlines() if "cjson 1.7.18-3.1" in line]) == 1
+    mine = [line for line in cli("report", "cjson")[1].splitlines() if "cjson 1.7.18-3.1" in line]
+    assert ["superseded" in line for line in mine] == [False, True]
+
+
 def test_one_package_and_one_result(cli: Cli, results: Path) -> None:
     """By name, and by directory, artifact by artifact."""
     every = json.loads(cli("report", "--json")[1])["results"]
@@ -62,6 +71,18 @@ def test_one_package_and_one_result(cli: Cli, results: Path) -> None:
     assert len(one["artifacts"]) == mine[0]["artifacts"]
     assert mine[0]["verdict"] in cli("report", directory)[1]
     assert "| verdict | artifact |" in cli("report", directory, "--format", "markdown")[1]
+
+
+def test_one_result_tells_its_variations(cli: Cli, results: Path) -> None:
+    """As text, as Markdown and as JSON; a result without the experiment says nothing of it."""
+    (directory,) = (results / "deb/libssh2/1.11.1-2/amd64").glob("*-0")
+    (told,) = json.loads(cli("report", directory, "--json")[1])["variations"]
+    (name,) = told["changed"]
+    assert (told["factor"], told["failed"]) == ("clock", None)
+    assert f"clock: changes {name}\n" in cli("report", directory)[1]
+    assert "- variation clock: changes" in cli("report", directory, "--format", "markdown")[1]
+    (without,) = (results / "deb/cjson/1.7.17-1/amd64").glob("*-0")
+    assert "variation" not in cli("report", without)[1]
 
 
 def test_what_is_not_there_is_said(cli: Cli, results: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +23,7 @@ from rebuilder.errors import (
 )
 from rebuilder.model.cause import Cause
 from rebuilder.model.digest import Digest
-from rebuilder.model.dossier import Dossier
+from rebuilder.model.dossier import Dossier, Variation
 from rebuilder.model.evidence import Evidence, Standing
 from rebuilder.model.trust import Trust
 from rebuilder.model.verdict import Verdict
@@ -155,6 +156,7 @@ _KEYS = {
     "documents",
     "trust",
     "reason",
+    "variations",
 }
 
 
@@ -162,7 +164,7 @@ def test_json_is_one_object_a_target(cli: Cli, pipeline: FakePipeline) -> None:
     """Programs read verdict, artifacts with digests, and where the documents are; nothing else is on stdout."""
     pipeline.answer("deb:trixie/demo", dossier(Verdict.EQUIVALENT, causes=(Cause.BUILD_ID,)))
     pipeline.answer("deb:trixie/gone", _failed(NetworkFailure("no answer", hint="wait"), "deb:trixie/gone"))
-    code, out, _ = cli("verify", "--json", "deb:trixie/demo", "deb:trixie/gone")
+    code, out, err = cli("verify", "--json", "deb:trixie/demo", "deb:trixie/gone")
     assert code == 4
     first, second = map(json.loads, out.splitlines())
     assert set(first) == _KEYS
@@ -182,6 +184,35 @@ def test_json_is_one_object_a_target(cli: Cli, pipeline: FakePipeline) -> None:
     }
     assert set(second) == _KEYS | {"error", "hint"}
     assert (second["verdict"], second["error"], second["hint"]) == (None, "no answer", "wait")
+    assert "no answer" in err
+    assert "hint: wait" in err
+
+
+def test_whoever_asks_for_variations_is_told(cli: Cli, pipeline: FakePipeline) -> None:
+    """What each factor changes, or that its run gave no answer, is in the table and in JSON."""
+    runs = (
+        Variation(factor="path", changed=("demo_1.0-1_amd64.deb",), findings=("it depends on the path",)),
+        Variation(factor="locale", changed=(), findings=()),
+        Variation(factor="clock", changed=(), findings=(), failed="the run failed: dpkg-source ended with 22"),
+    )
+    pipeline.answer("deb:trixie/demo", replace(dossier(), variations=runs))
+    out = cli("verify", "deb:trixie/demo", "--vary", "path,locale,clock")[1]
+    assert re.search(r"variation +path: changes demo_1\.0-1_amd64\.deb\n", out)
+    assert "locale: changes nothing\n" in out
+    assert "clock: no answer: the run failed: dpkg-source ended with 22\n" in out
+    told = json.loads(cli("verify", "--json", "deb:trixie/demo", "--vary", "path,locale,clock")[1])["variations"]
+    assert [(each["factor"], each["changed"], each["failed"]) for each in told] == [
+        ("path", ["demo_1.0-1_amd64.deb"], None),
+        ("locale", [], None),
+        ("clock", [], "the run failed: dpkg-source ended with 22"),
+    ]
+    assert {each["architecture"] for each in told} == {"amd64"}
+
+
+def test_a_stabilizer_is_no_cause(cli: Cli, pipeline: FakePipeline) -> None:
+    """The table names what was applied apart from why the bytes differ."""
+    pipeline.answer("deb:trixie/demo", dossier(Verdict.EQUIVALENT, causes=(Cause.BUILD_ID,)))
+    assert "build-id (under elf-build-id/1)\n" in cli("verify", "deb:trixie/demo")[1]
 
 
 def test_a_part_without_answer_spoils_the_whole(cli: Cli, pipeline: FakePipeline) -> None:
@@ -241,6 +272,7 @@ def test_a_suite_completes_a_target(cli: Cli, pipeline: FakePipeline) -> None:
         (["verify", "./absent.deb"], "no such file"),
         (["verify", "--vary", "moon", "deb:trixie/demo"], "expected factors among clock, path, locale"),
         (["verify", "--vary", "", "deb:trixie/demo"], "expected factors among"),
+        (["verify", "--dry-run", "--vary", "clock", "deb:trixie/demo"], "--vary builds once more"),
         (["verify", "--jobs", "0", "deb:trixie/demo"], "0 is not in the range"),
         (["verify", "--config", "absent.toml", "deb:trixie/demo"], "No such file"),
         (["verify", "--provenance", "absent.buildinfo", "deb:trixie/demo"], "no such file"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import shutil
@@ -16,6 +17,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from rebuilder.attest.context import rebuild_id
 from rebuilder.attest.request import collect_signed
+from rebuilder.model import codec
 from rebuilder.model.verdict import Verdict
 from rebuilder.model.withdrawal import FILE_NAME
 from rebuilder.publish import render_all
@@ -147,6 +149,30 @@ def test_a_successor_is_named(cli: Cli, key: Path, result: Path, tmp_path: Path)
     assert (code, "is the result that is withdrawn" in err) == (2, True)
 
 
+def test_attack_edited_withdrawal(cli: Cli, key: Path, result: Path) -> None:
+    """Whoever has the key is not shown the edited reason; whoever has not is told that nothing was verified."""
+    cli("withdraw", result, "--reason", REASON)
+    assert "signature verified with a key that you know" in cli("report", result)[1]
+    assert json.loads(cli("report", result, "--json")[1])["withdrawn"]["signature_verified"] is True
+    path = result / FILE_NAME
+    envelope = json.loads(path.read_bytes())
+    payload = base64.b64decode(envelope["payload"])
+    assert payload.count(REASON.encode()) == 1
+    envelope["payload"] = base64.b64encode(payload.replace(REASON.encode(), b"all is well")).decode()
+    path.write_bytes(codec.render(envelope))
+    code, out, err = cli("report", result)
+    assert (code, out) == (3, "")
+    assert f"{FILE_NAME}: the signature is not one that key {KEYID[:16]} made" in err
+    key.unlink()
+    code, out, _ = cli("report", result)
+    assert (code, "all is well" in out, "signature not verified" in out) == (0, True, True)
+    assert json.loads(cli("report", result, "--json")[1])["withdrawn"]["signature_verified"] is False
+    assert cli("render")[0] == 0
+    page = (result / "index.html").read_text()
+    assert "This page verified no signature" in page
+    assert "by the key that signed the result" not in page
+
+
 def test_attack_result_of_somebody_else(cli: Cli, key: Path, result: Path) -> None:
     """This machine's key withdraws what it signed, and nothing else."""
     key.write_text(BUILDER.public_key.pem)
@@ -184,6 +210,16 @@ def test_what_cannot_be_withdrawn_is_usage(cli: Cli, result: Path, tmp_path: Pat
     assert (code, "no attestation key here" in err) == (2, True)
     assert list(tmp_path.rglob("attestation.pem")) == []
     assert cli("withdraw", result)[0] == 2
+
+
+def test_another_releases_result_supersedes_nothing(cli: Cli, key: Path, result: Path, tmp_path: Path) -> None:
+    """A successor about another architecture is usage, said before anything is signed."""
+    other = put_successor(tmp_path)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("rebuilder.stages.withdrawing.is_same_subject", lambda *_: False)
+        code, _, err = cli("withdraw", result, "--reason", REASON, "--superseded-by", other)
+    assert (code, "about another release or architecture" in err) == (2, True)
+    assert not (result / FILE_NAME).exists()
 
 
 def test_the_signing_step_is_a_command_of_its_own_here_too(cli: Cli, key: Path, result: Path, tmp_path: Path) -> None:

@@ -200,6 +200,26 @@ def test_nested_containers_stop_at_a_depth(tmp_path: Path) -> None:
     assert "containers within containers" in next(f.detail for f in found.findings if f.cause is Cause.PAYLOAD_CHANGED)
 
 
+def test_attack_many_containers_in_few_bytes(tmp_path: Path) -> None:
+    """Zips of zips of zips: a kilobyte that names a quarter of a million leaves is opened up to a bound."""
+
+    def nested(content: bytes) -> bytes:
+        for _ in range(6):
+            stream = io.BytesIO()
+            with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+                for number in range(8):
+                    archive.writestr(zipfile.ZipInfo(f"{number}.zip"), content)
+            content = stream.getvalue()
+        return content
+
+    paths = [tmp_path / "a.zip", tmp_path / "b.zip"]
+    for path, content in zip(paths, (b"one", b"two"), strict=True):
+        path.write_bytes(nested(content))
+    found = compare_file(*paths, filename="a.zip", rule=BYTES)
+    assert (found.verdict, found.causes[0]) == (Verdict.DIFFERENT, Cause.PAYLOAD_CHANGED)
+    assert len(found.findings) + found.findings_omitted < 8**6 // 10
+
+
 @pytest.mark.parametrize(
     ("old", "new", "causes"),
     [

@@ -85,6 +85,18 @@ def test_a_builder_that_did_not_succeed_is_said_to_be_one() -> None:
     )
 
 
+def test_where_the_first_builder_failed_nothing_is_said_to_have_been_built_by_nobody(
+    tmp_path: Path, blobs: LocalBlobs
+) -> None:
+    """Others built something; it was not compared, for not all did."""
+    value = together(agree=False)
+    assert value.rebuild is not None
+    failed = replace(value.rebuild, outcome=Outcome.FAILED, outputs=(), reason="no compiler")
+    page = page_of(replace(value, rebuild=failed), tmp_path, blobs)
+    assert "not compared: there was nothing that all builders gave" in page.text
+    assert "nothing was built" not in page.text
+
+
 @pytest.mark.parametrize("now", [Verdict.EQUIVALENT, Verdict.DIFFERENT])
 def test_a_regression_is_seen_beyond_what_was_undecided(tmp_path: Path, blobs: LocalBlobs, now: Verdict) -> None:
     """Reproduced, then no answer, then worse: the lists for people and for programs say what it was."""

@@ -7,7 +7,9 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from rebuilder.model.comparison import ArtifactComparison
+from rebuilder.model.cause import Cause
+from rebuilder.model.comparison import ArtifactComparison, Inference, InferredCause
+from rebuilder.model.dossier import Variation
 from rebuilder.model.plan import Fidelity, Pulled
 from rebuilder.model.verdict import Control, Verdict
 from rebuilder.publish import publish, words
@@ -183,6 +185,56 @@ def test_a_refused_release_says_what_was_refused(published: Path) -> None:
     assert "Rebuild: none." in text
     assert "Nothing was planned" in text
     assert text.index("refused openpgp-inrelease") < text.index("not checked apt-index")
+
+
+def test_a_page_says_nothing_of_what_did_not_happen(tmp_path: Path, blobs: LocalBlobs) -> None:
+    """A source that is not there was not refused; where nothing was built nothing was compared or controlled."""
+    refused = factory.refused_dossier()
+    gone = replace(refused, trust=replace(refused.trust, cause=Cause.SOURCE_UNAVAILABLE, reason="No such source."))
+    text = Page(publish(factory.publication(gone), tmp_path / "results", blobs) / "index.html").text
+    facts = re.sub(r"(Inputs|Control rebuild|Rebuilt) ?", r"\1 ", text)
+    assert "Inputs not available" in facts
+    assert "Inputs: not available. No such source." in text
+    assert "Control rebuild none" in facts
+    assert "not compared: nothing was built to compare with" in text
+    assert "Rebuilt nothing was built" in facts
+    for untrue in ("Inputs refused", "gave no such file", "compared under rule", "not needed"):
+        assert untrue not in facts, untrue
+
+
+def test_a_failed_variation_run_is_no_answer(tmp_path: Path, blobs: LocalBlobs) -> None:
+    """It is not said to change nothing."""
+    failed = Variation(factor="clock", changed=(), findings=(), failed="the run failed: <dpkg-source> ended with 22")
+    dossier = replace(factory.dossier(), variations=(failed, Variation(factor="path", changed=(), findings=())))
+    text = Page(publish(factory.publication(dossier), tmp_path / "results", blobs) / "index.html").text
+    assert "clock: no answer: the run failed: <dpkg-source> ended with 22" in text
+    assert text.count("changes nothing") == 1
+
+
+def test_inferred_causes_stand_apart(tmp_path: Path, blobs: LocalBlobs) -> None:
+    """What diffoscope's report adds is shown as that, and never among our own causes."""
+    dossier = factory.dossier(Verdict.DIFFERENT)
+    first, *others = dossier.comparison.artifacts
+    place = InferredCause(cause=Cause.LOCALE, path="/usr/share/x", detail="A language.")
+    first = replace(first, inference=Inference(rule="diffoscope-json/1", causes=(place,)))
+    dossier = replace(dossier, comparison=replace(dossier.comparison, artifacts=(first, *others)))
+    text = Page(publish(factory.publication(dossier), tmp_path / "results", blobs) / "index.html").text
+    assert "Inferred from diffoscope\u2019s report, and no finding of ours: locale" in text
+    assert text.count("locale") == 1
+
+
+def test_the_banner_names_the_files_that_are_nondeterministic() -> None:
+    """A release whose other files came out the same twice is not called nondeterministic as a whole."""
+    dossier = factory.dossier(Verdict.DIFFERENT)
+    first, second = dossier.comparison.artifacts
+    unlike = replace(second, verdict=Verdict.DIFFERENT, control=Control.NONDETERMINISTIC)
+    mixed = replace(dossier, comparison=replace(dossier.comparison, artifacts=(first, unlike)))
+    assert words.reading(mixed) == (
+        f"Two rebuilds of the same plan differ in {second.filename}: the build is nondeterministic there. "
+        f"The difference is deterministic in {first.filename}."
+    )
+    only = replace(dossier, comparison=replace(dossier.comparison, artifacts=(unlike,)))
+    assert words.reading(only).endswith("the build itself is nondeterministic.")
 
 
 def test_an_older_result_points_to_the_newer_one(published: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -71,3 +72,42 @@ def test_a_file_that_the_source_gives_and_nobody_signed_for_is_no_good_news(tmp_
     assert "Not what was signed for." in text
     assert "the compared file was refused" in text
     assert "exactly the published bytes" not in text
+
+
+def in_suite(of: Dossier, suite: str) -> Dossier:
+    """Conclude the same in another suite."""
+    return replace(of, release=replace(of.release, suite=suite))
+
+
+def test_the_newest_version_has_the_badge_whichever_was_looked_at_last(tmp_path: Path) -> None:
+    """The badge taken over: verifying oldstable's version afterwards changes neither badge nor headline."""
+    new = dossier(Verdict.REPRODUCED, version="1.10-1", day=-3)
+    old = in_suite(dossier(Verdict.UNDECIDED, version="1.9-1", day=-1), "bookworm")
+    assert '"reproduced"' in badge_after(tmp_path, new, old)
+    page = (tmp_path / "results" / package_path(new) / "index.html").read_text()
+    versions = [match[1] for match in re.finditer(r"<h3>.*?(1\.\d+-1)", page)]
+    assert versions == ["1.10-1", "1.9-1"]
+    assert page.index("1.10-1") < page.index(", the newest.") < page.index("1.9-1")
+
+
+def test_the_newest_version_is_the_newest_even_when_it_is_worse(tmp_path: Path) -> None:
+    """A newer version takes the badge, with whatever was found."""
+    old = dossier(Verdict.REPRODUCED, version="1.9-1", day=-1)
+    assert '"different"' in badge_after(tmp_path, old, dossier(Verdict.DIFFERENT, version="1:0.1-1", day=-3))
+
+
+def test_another_suite_is_no_past(tmp_path: Path) -> None:
+    """The false regression: different in oldstable, after another version reproduced in stable, is none."""
+    stable = dossier(Verdict.REPRODUCED, version="1.10-1", day=-3)
+    oldstable = in_suite(dossier(Verdict.DIFFERENT, version="1.9-1", day=-1), "bookworm")
+    badge_after(tmp_path, stable, oldstable)
+    assert "regression" not in (tmp_path / "results" / "feed.atom").read_text()
+    assert "1.10-1 was" not in (tmp_path / "results" / "index.html").read_text()
+
+
+def test_a_suites_security_updates_continue_it(tmp_path: Path) -> None:
+    """A security update that differs, of a version that reproduced, is a regression."""
+    before = dossier(Verdict.REPRODUCED, version="1.10-1", day=-3)
+    fixed = in_suite(dossier(Verdict.DIFFERENT, version="1.10-1+deb13u1", day=-1), "trixie-security")
+    badge_after(tmp_path, before, fixed)
+    assert "Regression: 1.10-1 was reproduced." in (tmp_path / "results" / "feed.atom").read_text()

@@ -37,6 +37,18 @@ def test_text_can_be_read_on_every_ground(scheme: str) -> None:
     assert [(pair, scheme) for pair in pairs if _contrast(palette[pair[0]], palette[pair[1]]) < 4.5] == []
 
 
+def test_no_line_of_crumbs_begins_with_a_slash() -> None:
+    """The slash belongs to the name before it, so that a narrow screen breaks the line behind it."""
+    assert '.crumbs li:not(:last-child)::after { content: "/";' in STYLE
+    assert not re.search(r"\.crumbs[^{]*::before", STYLE)
+
+
+def test_facts_break_between_words() -> None:
+    """A cell grows to its longest word, up to the whole row, before a word is broken."""
+    assert "max-width: 100%" in re.findall(r"\.facts div \{([^}]*)\}", STYLE)[0]
+    assert ".facts dd { overflow-wrap: break-word; }" in STYLE
+
+
 def test_the_style_sheet_fetches_nothing() -> None:
     """No font, no picture, no other sheet."""
     assert "url(" not in STYLE
@@ -57,3 +69,10 @@ def test_the_script_builds_no_markup() -> None:
         "cookie",
     ):
         assert word not in script
+
+
+def test_icons_are_as_large_as_the_words_beside_them() -> None:
+    """The large icon is the hero's alone."""
+    widths = re.findall(r"^ *([^{}\n]*\.icon) \{ width: ([^;]+);", STYLE, re.MULTILINE)
+    assert [width for selector, width in widths if selector == ".icon"] == ["1.1em"]
+    assert {selector for selector, _ in widths} == {".icon", ".hero > .icon"}

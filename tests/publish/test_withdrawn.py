@@ -113,6 +113,8 @@ def test_everything_says_withdrawn_with_the_reason(root: Path, blobs: LocalBlobs
     assert ATTESTER.public_key.keyid in text
     assert "in-toto-verify" not in text
     assert "do not use them" in text
+    assert '<span class="verdict reproduced">' not in text
+    assert text.count("It said: reproduced.") == 2
 
 
 def test_pages_are_the_same_however_they_were_made(root: Path, blobs: LocalBlobs) -> None:
@@ -179,7 +181,9 @@ def test_an_earlier_result_that_supersedes_takes_the_place(root: Path, blobs: Lo
     withdraw(root, second, first)
     assert badge(root, first.dossier) == "reproduced"
     assert latest(root, first)["path"] == str(first.path)
-    assert f'Instead: <a href="../{first.rebuild_id}/index.html">' in (root / second.path / "index.html").read_text()
+    page = (root / second.path / "index.html").read_text()
+    assert f'Instead: <a href="../{first.rebuild_id}/index.html">' in page
+    assert "another result" not in page
     withdraw(root, first)
     assert badge(root, first.dossier) == "withdrawn", "what was withdrawn takes nobody's place"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import sqlite3
@@ -161,3 +162,11 @@ def test_a_value_that_is_no_word_of_ours_is_storage_failure(path: Path, ledger: 
     connection.close()
     with pytest.raises(StorageFailure, match="splendid"):
         ledger.latest()
+
+
+def test_a_connection_that_cannot_be_closed_is_not_printed(capfd: pytest.CaptureFixture[str]) -> None:
+    """Ctrl-C while the pool closes a connection: its logger shows no traceback on stderr."""
+    logger = logging.getLogger("sqlalchemy.pool.impl.QueuePool")
+    for level in (logging.ERROR, logging.CRITICAL):
+        logger.log(level, "Exception closing connection %r", "connection", exc_info=KeyboardInterrupt())
+    assert capfd.readouterr() == ("", "")

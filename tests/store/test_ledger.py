@@ -93,6 +93,22 @@ def test_a_package_that_stops_reproducing_is_a_regression(ledger: Ledger, conclu
     assert (found.before.version, found.after.version) == ("1", "3")
 
 
+def test_another_suites_version_is_no_regression(ledger: Ledger) -> None:
+    """The false regression: oldstable's version differs after stable's was reproduced; a security update continues."""
+
+    def conclude_in(suite: str, verdict: Verdict, version: str, days: int, *causes: Cause) -> None:
+        made = dossier(verdict, version=version, days=days, causes=causes)
+        made = replace(made, release=replace(made.release, suite=suite))
+        ledger.record_comparison(made, f"deb/demo/{version}/amd64/run")
+
+    conclude_in("trixie", Verdict.REPRODUCED, "2", 0)
+    conclude_in("bookworm", Verdict.DIFFERENT, "1", 1, Cause.BUILD_ID)
+    assert ledger.regressions() == ()
+    conclude_in("trixie-security", Verdict.DIFFERENT, "2+deb13u1", 2, Cause.BUILD_ID)
+    (found,) = ledger.regressions()
+    assert (found.before.version, found.after.version) == ("2", "2+deb13u1")
+
+
 def test_a_published_file_that_changes_is_an_event(ledger: Ledger) -> None:
     """The same name with other bytes is noticed once for each new content."""
     assert ledger.observe_artifacts(release(), NOON) == ()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -172,6 +173,19 @@ def test_a_regression_is_confirmed_once(database: Database) -> None:
     finish(database, START + 3 * DAY)
     conclude(database, Verdict.REPRODUCED, Verdict.DIFFERENT, Verdict.DIFFERENT)
     assert sync(database, suite, at=START + 9 * DAY).added == 0
+
+
+@pytest.mark.parametrize(("other", "is_worse"), [("trixie-security", True), ("bookworm", False)])
+def test_a_regression_is_within_a_suite_and_its_updates(database: Database, other: str, is_worse: bool) -> None:  # noqa: FBT001
+    """As the ledger itself tells them: another suite's version has another past."""
+    conclude(database, Verdict.REPRODUCED)
+    made = dossier(Verdict.DIFFERENT, version="1.0-2", days=1)
+    made = replace(made, release=replace(made.release, suite=other))
+    Ledger(database).record_comparison(made, "demo/other")
+    assert bool(Ledger(database).regressions()) == is_worse
+    wanted = replace(order(), suites=dict.fromkeys(("trixie", other), AGES))
+    sync(database, catalogue(offer(version="1.0-2"), suite=other), at=START + 3 * DAY, wanted=wanted)
+    assert owed(database) == ([("demo", Purpose.REGRESSION)] if is_worse else [])
 
 
 def test_what_was_tried_is_left_alone(database: Database) -> None:

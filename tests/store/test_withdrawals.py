@@ -27,8 +27,9 @@ from rebuilder.store.tables import SCHEMA_VERSION
 from tests.store.conftest import BUILDER, NOON, dossier
 
 KEY = "c" * 64
-OLD = Path(__file__).parent / "assets" / "ledger-schema-1.sql"
-"""What a program with schema 1 wrote: two conclusions about one package, the second one different."""
+ASSETS = Path(__file__).parent / "assets"
+"""`ledger-schema-N.sql` is what the program with that schema wrote, before there was Alembic: two conclusions about one
+package, the second one different; with schema 2 that one is withdrawn."""
 
 WORSE = dossier(Verdict.DIFFERENT, version="1.1-1", days=1, causes=(Cause.PAYLOAD_CHANGED,))
 
@@ -58,11 +59,11 @@ def envelope(withdrawal: Withdrawal, keyid: str = KEY) -> bytes:
     return json.dumps({"payload": payload, "payloadType": "t", "signatures": [{"keyid": keyid, "sig": ""}]}).encode()
 
 
-def make_old(path: Path) -> None:
-    """Make a ledger file as it was with schema 1."""
+def make_old(path: Path, schema: int = 1) -> None:
+    """Make a ledger file as it was with an older schema."""
     path.parent.mkdir(parents=True)
     with sqlite3.connect(path) as connection:
-        connection.executescript(OLD.read_text("utf-8"))
+        connection.executescript((ASSETS / f"ledger-schema-{schema}.sql").read_text("utf-8"))
     connection.close()
 
 
@@ -119,19 +120,37 @@ def test_an_older_ledger_is_upgraded_in_place(path: Path) -> None:
     connection.close()
 
 
-def test_an_upgraded_ledger_has_the_tables_of_a_new_one(path: Path, tmp_path: Path) -> None:
+def test_an_upgrade_keeps_withdrawals(path: Path) -> None:
+    """A file that schema 2 wrote, where they are already: the same one again changes nothing."""
+    make_old(path, 2)
+    assert version_of(path) == 2
+    ledger = open_ledger(path)
+    assert version_of(path) == SCHEMA_VERSION
+    newest, first = ledger.history("demo")
+    assert (newest.withdrawn, newest.verdict) == ("a bad disk", Verdict.UNDECIDED)
+    assert (first.withdrawn, first.verdict) == (None, Verdict.REPRODUCED)
+    assert ledger.regressions() == ()
+    assert ledger.record_withdrawal(withdrawal_of(WORSE), Digest.of(b"another document"))
+    with sqlite3.connect(path) as connection:
+        rows = connection.execute("SELECT digest FROM withdrawals").fetchall()
+    connection.close()
+    assert rows == [(str(Digest.of(b"document")),)]
+
+
+@pytest.mark.parametrize("schema", [1, 2])
+def test_an_upgraded_ledger_has_the_tables_of_a_new_one(schema: int, path: Path, tmp_path: Path) -> None:
     """Whichever way it came to be, the schema is one."""
 
-    def schema(file: Path) -> list[Any]:
+    def tables(file: Path) -> list[Any]:
         connection = sqlite3.connect(file)
         rows = connection.execute("SELECT name, sql FROM sqlite_master ORDER BY name").fetchall()
         connection.close()
         return rows
 
-    make_old(path)
+    make_old(path, schema)
     open_ledger(path)
     open_ledger(tmp_path / "new.sqlite")
-    assert schema(path) == schema(tmp_path / "new.sqlite")
+    assert tables(path) == tables(tmp_path / "new.sqlite")
 
 
 def test_an_upgrade_that_cannot_write_leaves_the_old(path: Path) -> None:

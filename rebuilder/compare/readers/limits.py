@@ -17,6 +17,8 @@ class ReadLimits:
     depth: int = 8
     """Containers within containers; a .deb's compressed tar takes three."""
     members: int = 400_000
+    nested: int = 1000
+    """Containers inside a container that a package ships as a file; a few bytes can nest a quarter of a million."""
     name_bytes: int = 4096
     header_bytes: int = 1024**2
     """One member's extended header (long name, pax records, zip extra field)."""

@@ -30,6 +30,7 @@ class Workspace:
         self._scratch: int | None = None
         self._spilled = 0
         self._members = 0
+        self._nested = 0
 
     def __enter__(self) -> Self:
         return self
@@ -60,6 +61,12 @@ class Workspace:
         self._members += 1
         if self._members > self.limits.members:
             raise HostileInput(f"more than {self.limits.members} members")
+
+    def count_nested(self) -> None:
+        """Note one more container within a shipped one; raise HostileInput when there are too many."""
+        self._nested += 1
+        if self._nested > self.limits.nested:
+            raise HostileInput(f"more than {self.limits.nested} containers within shipped containers")
 
     def _check(self, unpacked: int, packed: int) -> None:
         limits = self.limits

@@ -20,6 +20,7 @@ from rebuilder.model.plan import Package
 from rebuilder.origins.debian.index import IndexFile, find_packages
 from rebuilder.world import process
 from rebuilder.world.files import storage_errors
+from rebuilder.world.scratch import prefix as scratch_prefix
 
 _LINE = re.compile(
     r"'file:(?P<uri>[^']{1,1000})' (?P<file>[^ _']{1,255}_[^ _']{1,300}_[^ _']{1,40})\.deb [0-9]{1,15}(?: \S{0,200})?\Z"
@@ -144,7 +145,7 @@ def ask_host(
     `paths` are uncompressed, verified Packages files; `versions` are forced on the packages they name. Raise
     DependencyUnavailable with apt's own words when it cannot be.
     """
-    with tempfile.TemporaryDirectory(prefix="rebuilder-apt-") as name, storage_errors(Path(name)):
+    with tempfile.TemporaryDirectory(prefix=scratch_prefix("apt")) as name, storage_errors(Path(name)):
         root = Path(name)
         for number, path in enumerate(paths):
             (root / str(number)).mkdir()

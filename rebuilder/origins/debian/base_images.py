@@ -21,6 +21,7 @@ from rebuilder.model.plan import ImageLock, Pulled
 from rebuilder.origins.debian import pulled as pulling
 from rebuilder.origins.debian.bootstrap import bootstrap
 from rebuilder.origins.debian.image import installer, lock_image, settle
+from rebuilder.origins.debian.index import named
 from rebuilder.origins.debian.recipe import load_image_recipe
 from rebuilder.origins.debian.supply import Supply
 from rebuilder.origins.debian.view import SuiteView
@@ -250,7 +251,7 @@ def _labels(lock: ImageLock) -> dict[str, str]:
 
 def _inputs_key(view: SuiteView, versions: Mapping[str, str]) -> Digest:
     """Everything that the choice of packages depends on."""
-    indices = [[str(index.digest), index.archive] for index in view.packages_files()]
+    indices = named(view.packages_files())
     recipe = codec.to_plain(load_image_recipe())
     return Digest.of(
         codec.render(["image-lock/1", view.suite, view.architecture, indices, recipe, installer(), dict(versions)])
@@ -259,5 +260,5 @@ def _inputs_key(view: SuiteView, versions: Mapping[str, str]) -> Digest:
 
 def _pulled_key(view: SuiteView, reference: str) -> Digest:
     """Everything that the digests of a pulled image's packages depend on."""
-    indices = [[str(index.digest), index.archive] for index in view.packages_files()]
+    indices = named(view.packages_files())
     return Digest.of(codec.render(["image-pulled/1", view.suite, view.architecture, indices, reference]))

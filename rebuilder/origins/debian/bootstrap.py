@@ -24,6 +24,7 @@ from rebuilder.origins.debian.recipe import ImageRecipe, load_image_recipe
 from rebuilder.origins.debian.repository import control_fields, write_flat
 from rebuilder.world import process
 from rebuilder.world.files import storage_errors, verify_digest
+from rebuilder.world.scratch import prefix as scratch_prefix
 
 _TIMEOUT_S = 1800
 _MEMORY_DISK = Path("/dev/shm")  # noqa: S108 - used only through a private temporary directory
@@ -170,7 +171,7 @@ def _made_whole(target: Path) -> Iterator[Path]:
 def _workplace() -> Iterator[Path]:
     """Make a private directory, in memory where there is room: half a gigabyte of small files goes there."""
     base = _MEMORY_DISK if _has_room(_MEMORY_DISK) else None
-    with tempfile.TemporaryDirectory(prefix="rebuilder-image-", dir=base, ignore_cleanup_errors=True) as name:
+    with tempfile.TemporaryDirectory(prefix=scratch_prefix("image"), dir=base, ignore_cleanup_errors=True) as name:
         if re.search(r"[\s\[\]%#'\"\\]", name):
             raise ToolFailure(
                 f"the temporary directory {name} has a name that a sources.list cannot hold", hint="set TMPDIR"

@@ -24,10 +24,12 @@ from rebuilder.origins.debian.changelog import parse_entry
 from rebuilder.origins.debian.recipe import Honoured
 from rebuilder.origins.debian.stanza import ARCHITECTURE, check_name, check_version, file_version, parse_files
 from rebuilder.trust import openpgp
+from rebuilder.world.files import read, storage_errors
 from rebuilder.world.http import Fetcher, NotFound
 
 SCHEME = "openpgp-buildinfo"
 LIMIT_BYTES = 8 * 1024**2
+_WHOLE = "is it a .buildinfo (deb-buildinfo(5)), and whole? leave it out to rebuild in the suite as it is now"
 
 _INSTALLED_LIMIT = 5000
 _SOURCE = re.compile(r"(?P<name>[a-z0-9][a-z0-9+.-]+)(?: \((?P<version>[^ ()]+)\))?\Z")
@@ -77,13 +79,13 @@ def parse(document: bytes, name: str) -> Buildinfo:
     try:
         fields = Deb822(text.decode("utf-8"))
     except (UnicodeDecodeError, ValueError) as error:
-        raise HostileInput(f"{name}: unreadable: {error}") from error
+        raise HostileInput(f"{name}: unreadable: {error}", hint=_WHOLE) from error
     missing = [field for field in _NEEDED if not fields.get(field)]
     if missing:
-        raise HostileInput(f"{name}: has no {', '.join(missing)}")
+        raise HostileInput(f"{name}: has no {', '.join(missing)}", hint=_WHOLE)
     match, version = _SOURCE.match(fields["Source"]), check_version(fields["Version"])
     if match is None or not ARCHITECTURE.match(fields["Build-Architecture"]):
-        raise HostileInput(f"{name}: unreadable Source or Build-Architecture")
+        raise HostileInput(f"{name}: unreadable Source or Build-Architecture", hint=_WHOLE)
     return Buildinfo(
         source=check_name(match["name"]),
         source_version=check_version(match["version"] or version),
@@ -98,6 +100,15 @@ def parse(document: bytes, name: str) -> Buildinfo:
 
 
 _NEEDED = ("Source", "Version", "Build-Architecture", "Checksums-Sha256", "Installed-Build-Depends")
+
+
+def load(path: Path) -> bytes:
+    """Read a .buildinfo that somebody gave; raise HostileInput for one longer than any is."""
+    with storage_errors(path):
+        size = path.stat().st_size
+    if size > LIMIT_BYTES:
+        raise HostileInput(f"{path.name}: {size} bytes; at most {LIMIT_BYTES} are read", hint=_WHOLE)
+    return read(path, limit_bytes=LIMIT_BYTES)
 
 
 def verify_subject(buildinfo: Buildinfo, release: Release, name: str) -> None:

@@ -19,7 +19,7 @@ from rebuilder.model import codec
 from rebuilder.model.digest import Digest
 from rebuilder.model.plan import Package
 from rebuilder.origins.debian import apt
-from rebuilder.origins.debian.index import IndexFile
+from rebuilder.origins.debian.index import IndexFile, named
 from rebuilder.store.kept import load_kept
 from rebuilder.world import files
 
@@ -114,7 +114,7 @@ def _inputs(indices: Sequence[IndexFile], wish: Wish) -> Mapping[str, bytes | Pa
 
 def _key(image: Digest, indices: Sequence[IndexFile], wish: Wish) -> Digest:
     """Everything that the answer depends on; where an index lies and what its archive is called belong to it."""
-    read = [[str(index.digest), index.archive] for index in indices]
+    read = named(indices)
     return Digest.of(
         codec.render(["build-dependencies/1", str(image), read, str(wish.dsc), wish.kind, wish.architecture])
     )

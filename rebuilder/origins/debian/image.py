@@ -42,13 +42,7 @@ def lock_image(
     """
     recipe = recipe or load_image_recipe()
     wanted = recipe.selections(view.suite)
-    indices = (*view.packages_files(), *more)
-    paths = [index.path for index in indices]
-    try:
-        choices = apt.ask_host(paths, wanted, architecture=view.architecture, versions=versions)
-        packages = apt.identify(choices, indices)
-    except DependencyUnavailable as error:
-        raise EnvironmentUnavailable(f"base image of {view.suite} {view.architecture}: {error}") from error
+    packages = _choose((*view.packages_files(), *more), wanted, view, versions)
     if not packages:
         raise EnvironmentUnavailable(
             f"base image of {view.suite} {view.architecture}: the indices offer no packages for it"
@@ -72,16 +66,25 @@ def prewarmed_on(lock: ImageLock, view: SuiteView, *, recipe: ImageRecipe | None
     more = recipe.prewarmed_selections(view.suite)
     if lock.pulled is not None or not more:
         return ()
-    indices = view.packages_files()
-    wanted = (*recipe.selections(view.suite), *more)
-    try:
-        choices = apt.ask_host([index.path for index in indices], wanted, architecture=view.architecture)
-        packages = apt.identify(choices, indices)
-    except DependencyUnavailable as error:
-        raise EnvironmentUnavailable(f"{', '.join(more)} on the image of {view.suite}: {error}") from error
+    packages = _choose(view.packages_files(), (*recipe.selections(view.suite), *more), view)
     there = {_identity(package) for package in lock.packages}
     added = tuple(package for package in packages if _identity(package) not in there)
     return added if len(packages) - len(added) == len(there) else ()
+
+
+def _choose(
+    indices: Sequence[IndexFile],
+    wanted: Sequence[str],
+    view: SuiteView,
+    versions: Mapping[str, str] | None = None,
+) -> tuple[Package, ...]:
+    """Let this machine's apt choose from nothing; raise EnvironmentUnavailable with its words when it cannot."""
+    paths = [index.path for index in indices]
+    try:
+        choices = apt.ask_host(paths, wanted, architecture=view.architecture, versions=versions)
+        return apt.identify(choices, indices)
+    except DependencyUnavailable as error:
+        raise EnvironmentUnavailable(f"base image of {view.suite} {view.architecture}: {error}") from error
 
 
 def _identity(package: Package) -> tuple[str, str, str, Digest]:

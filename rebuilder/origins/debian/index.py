@@ -7,7 +7,7 @@ The files given here have been hashed against a signed InRelease before (see `ar
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
@@ -53,6 +53,11 @@ class IndexFile:
         """How evidence names it, for instance `trixie main/binary-amd64/Packages`."""
         directory = f"binary-{self.architecture}" if self.architecture else "source"
         return f"{self.suite} {self.component}/{directory}/{self.kind}"
+
+
+def named(indices: Iterable[IndexFile]) -> list[list[str]]:
+    """Name indices in a cache key, in their order: by content, and by the archive that an answer speaks of."""
+    return [[str(index.digest), index.archive] for index in indices]
 
 
 @lru_cache(maxsize=_ANSWERS_KEPT)

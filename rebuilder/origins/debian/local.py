@@ -49,9 +49,11 @@ def read_local(path: Path) -> LocalDeb:
     if not ARCHITECTURE.match(architecture):
         raise HostileInput(f"{path.name}: not an architecture: {architecture[:80]!r}")
     file = FileReference(filename=path.name, size_bytes=path.stat().st_size, digest=digest_of(path))
-    return LocalDeb(
-        path=path, name=check_name(name), version=check_version(version), architecture=architecture, file=file
-    )
+    try:
+        name, version = check_name(name), check_version(version)
+    except HostileInput as error:
+        raise HostileInput(f"{path.name}: {error}", hint="its control file says so; dpkg refuses it too") from error
+    return LocalDeb(path=path, name=name, version=version, architecture=architecture, file=file)
 
 
 def with_local(release: Release, local: LocalDeb) -> Release:

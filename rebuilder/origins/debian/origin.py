@@ -32,7 +32,6 @@ from rebuilder.origins.debian.vouch import verify_vouched
 from rebuilder.origins.origin import Planned, Question
 from rebuilder.progress import Progress
 from rebuilder.store.blobs import LocalBlobs
-from rebuilder.world.files import read
 from rebuilder.world.http import Fetcher
 
 
@@ -143,7 +142,7 @@ class DebianOrigin:
         return release
 
     def _with_buildinfo(self, release: Release, path: Path) -> Release:
-        document = read(path, limit_bytes=buildinfo.LIMIT_BYTES)
+        document = buildinfo.load(path)
         buildinfo.verify_subject(buildinfo.parse(document, path.name), release, path.name)
         return replace(release, buildinfo=self._blobs.put(document))
 

@@ -38,7 +38,8 @@ CLOCK_PACKAGES = ("faketime", "libfaketime")
 """Packages of the suite that a run under another clock needs on top: nothing else can move a build's clock."""
 _CLOCK = ("env", "NO_FAKE_STAT=1", "FAKETIME_DONT_FAKE_MONOTONIC=1", "faketime", "-m", "-f", "+400d")
 """Files keep their times: shifted ones would be clamped to SOURCE_DATE_EPOCH, a difference that no build makes. Waiting
-is not faked, or it would be endless."""
+is not faked, or it would be endless. Under NO_FAKE_STAT libfaketime 0.9.10 fails utimes(path, NULL), and FAKE_UTIME=1
+would move every time that a build sets by itself: so `dpkg-source -x`, which needs that call, runs without it."""
 _OTHER_PARENT = "/build/another/and-longer-path"
 _OTHER_LOCALE = {"LC_ALL": "C", "LANG": "C", "LANGUAGE": "de:fr"}
 

@@ -24,6 +24,7 @@ from rebuilder.origins.debian.mirrors import family
 from rebuilder.origins.debian.release_file import IndexEntry, ReleaseFile
 from rebuilder.trust import openpgp
 from rebuilder.world.files import digest_of, read, storage_errors
+from rebuilder.world.scratch import prefix as scratch_prefix
 
 _INRELEASE_LIMIT_BYTES = 8 * 1024**2
 _INDEX_LIMIT_BYTES = 1024**3
@@ -110,7 +111,7 @@ def _read_index(path: Path, entries: dict[Digest, IndexEntry], dossier: Dossier)
     if entry is None:
         raise DigestMismatch(f"index {packed}: none of the published signed InRelease files names it")
     name = entry.path.rpartition("/")[2].partition(".")[0]
-    with tempfile.TemporaryDirectory(prefix="rebuilder-") as directory:
+    with tempfile.TemporaryDirectory(prefix=scratch_prefix("recheck")) as directory:
         plain = Path(directory, name)
         _unpack(path, plain)
         index = IndexFile(

@@ -124,7 +124,13 @@ def judge_freshness(release: ReleaseFile, now: datetime, policy: Policy, name: s
     return ()
 
 
-def remember(release: ReleaseFile, path: Path, policy: Policy, name: str) -> tuple[str, ...]:
+def _alias(release: ReleaseFile, suite: str) -> str:
+    if suite in {"", release.codename} or not release.codename:
+        return ""
+    return f"; {suite} is an alias of {release.codename}, and this mirror's copy is older"
+
+
+def remember(release: ReleaseFile, path: Path, policy: Policy, name: str, *, suite: str = "") -> tuple[str, ...]:
     """Keep the highest Date seen at `path`; raise StaleInput for a file that is older, unless policy accepts that.
 
     Return what a reader should know: that this is the first sight, or that an older file was accepted.
@@ -134,7 +140,8 @@ def remember(release: ReleaseFile, path: Path, policy: Policy, name: str) -> tup
         if seen is not None and release.date < seen:
             if not policy.accept_rollback:
                 raise StaleInput(
-                    f"{name}: dated {render_time(release.date)}, but one of {render_time(seen)} was seen before",
+                    f"{name}: dated {render_time(release.date)}, but one of {render_time(seen)} was seen before"
+                    f"{_alias(release, suite)}",
                     hint="the mirror went back in time; use another, or set policy.accept_rollback",
                 )
             return (f"rollback: one of {render_time(seen)} was seen before, accepted by policy",)

@@ -29,7 +29,7 @@ class Build:
     changelog: str | None = None
     """File name under /input of a binNMU's changelog entry."""
     wrapper: tuple[str, ...] = ()
-    """Put before each program of the build; for variation runs."""
+    """Put before each program that runs in the source tree; for variation runs. Unpacking is no part of the build."""
 
 
 def render(recipe: BuildRecipe, build: Build, environment: Environment) -> str:
@@ -44,11 +44,13 @@ def _lines(recipe: BuildRecipe, build: Build, environment: Environment) -> Itera
     yield f'run() {{ env -i {_quoted(*variables)} "$@"; }}'
     yield f"mkdir -p {_quoted(str(PurePosixPath(environment.build_path).parent))}"
     values = _values(recipe, build, environment)
+    entered = False
     for step in recipe.steps:
         if step.when not in {None, "binnmu"}:
             raise ConfigurationError(f"recipe {recipe.name}: unknown condition {step.when!r}")
         if step.when is None or build.changelog is not None:
-            yield from _step(recipe, step, values, build.wrapper)
+            yield from _step(recipe, step, values, build.wrapper if entered else ())
+            entered = entered or step.enter is not None
     yield "cd .."
     for output in recipe.outputs:
         yield from _collect(output)

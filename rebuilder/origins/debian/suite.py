@@ -98,7 +98,7 @@ class Opener:
         release_file.verify_identity(release, part.suite, name)
         # 4. and 5.
         age = release_file.judge_freshness(release, now, policy, name)
-        history = release_file.remember(release, self._memory(part, release), policy, name)
+        history = release_file.remember(release, self._memory(part, release), policy, name, suite=part.suite)
         document = self._blobs.put(data)
         notes = (*age, *history, *signed.notes, *(f"a mirror was passed over: {failure}" for failure in passed_over))
         evidence = _evidence(name, document, signed, release, notes)

@@ -191,3 +191,20 @@ def test_a_pool_is_asked_by_its_layout(tmp_path: Path) -> None:
 
     assert find("3:1.0-1+b1") == TEXT
     assert find("1.0-2") is None
+
+
+def test_a_file_longer_than_any_buildinfo_is_hostile(tmp_path: Path) -> None:
+    """It is an input that is refused (exit code 3), not a failure of the machine, and it is not read."""
+    path = tmp_path / "long.buildinfo"
+    with path.open("wb") as stream:
+        stream.truncate(9 * 1024**2)
+    with pytest.raises(HostileInput, match=r"long\.buildinfo: 9437184 bytes; at most 8388608 are read") as caught:
+        buildinfo.load(path)
+    assert caught.value.hint
+
+
+def test_garbage_is_refused_with_a_way_out() -> None:
+    """Whoever names the wrong file is told what is expected."""
+    with pytest.raises(HostileInput, match="has no Source") as caught:
+        buildinfo.parse(b"garbage", "x.buildinfo")
+    assert "deb-buildinfo(5)" in (caught.value.hint or "")

@@ -221,6 +221,19 @@ def test_another_clock_needs_faketime_as_a_package() -> None:
     assert varied.environment.packages == added
 
 
+def test_only_the_build_runs_under_another_clock() -> None:
+    """Unpacking a `3.0 (quilt)` source with patches sets times in a way that libfaketime fails: it is not faked."""
+    build = Build(dsc="hello_1.0-1.dsc", kind="any")
+    environment = _plan(_release(_artifact("hello", "1.0-1"))).environment
+    plain = render(RECIPE.build, build, environment).splitlines()
+    varied = render(RECIPE.build, replace(build, wrapper=("faketime", "+400d")), environment).splitlines()
+    changed = [(before, after) for before, after in zip(plain, varied, strict=True) if before != after]
+    assert changed == [
+        ("run dpkg-buildpackage -us -uc -B", "run faketime +400d dpkg-buildpackage -us -uc -B"),
+    ]
+    assert any(line.startswith("run dpkg-source ") for line in varied)
+
+
 def test_an_unknown_factor_is_refused() -> None:
     """The message lists those that are known."""
     with pytest.raises(UsageError, match="unknown factor 'moon'") as refused:

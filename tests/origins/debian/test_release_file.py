@@ -110,6 +110,17 @@ def test_going_back_in_time_is_refused_unless_policy_accepts_it(tmp_path: Path) 
         release_file.remember(older, memory, Policy(), "x")
 
 
+def test_an_alias_is_named_where_its_suite_went_back(tmp_path: Path) -> None:
+    """Whoever asked for stable learns that trixie is meant, which was seen newer elsewhere."""
+    memory = tmp_path / "trixie.json"
+    newer, older = parse(HEAD + BODY), parse(HEAD.replace("21 Nov", "20 Nov") + BODY)
+    release_file.remember(newer, memory, Policy(), "x", suite=newer.codename)
+    with pytest.raises(StaleInput, match=rf"; stable is an alias of {newer.codename}, and this mirror's copy is older"):
+        release_file.remember(older, memory, Policy(), "x", suite="stable")
+    with pytest.raises(StaleInput, match=r"was seen before$"):
+        release_file.remember(older, memory, Policy(), "x", suite=newer.codename)
+
+
 @pytest.mark.parametrize("damage", ["", "{}", "[]", '{"date": 3}', '{"date": "yesterday"}'])
 def test_a_damaged_memory_is_refused_not_forgotten(damage: str, tmp_path: Path) -> None:
     """Otherwise damaging it would be the way around it."""
