@@ -20,6 +20,7 @@ from rebuilder.model.job import JobKind, NewJob, ResourceClass, Worker
 from rebuilder.store import farm_tables
 from rebuilder.store.database import Database
 from rebuilder.store.jobs import Jobs, Offer
+from rebuilder.store.schema import Preparation
 
 SHALLOW, DEEP = 1_000, 40_000
 GOAL_PER_S = 50
@@ -128,7 +129,8 @@ def _servers() -> Iterator[tuple[Database, Database]]:
     roots = [Path(tempfile.mkdtemp(prefix="rebuilder-bench-")) for _ in range(2)]
     try:
         with postgres(roots[0], durable=True) as one, postgres(roots[1], durable=True) as two:
-            yield tuple(Database(each.address, password=each.password, upgrade=True) for each in (one, two))  # type: ignore[misc]
+            made = [Database(each.address, password=each.password, preparation=Preparation.MAKE) for each in (one, two)]
+            yield made[0], made[1]
     except FileNotFoundError as error:
         raise LeftOut(f"PostgreSQL is not installed: {error}") from error
     finally:

@@ -13,6 +13,7 @@ import pytest
 import sqlalchemy as sa
 
 from rebuilder.store.database import Database
+from rebuilder.store.schema import Preparation
 from rebuilder.store.tables import metadata
 from tests.archive.frozen import FrozenArchive
 from tests.archive.server import Loopback
@@ -74,7 +75,7 @@ def postgres_server() -> Iterator[Postgres]:
 @pytest.fixture
 def postgres_database(postgres_server: Postgres) -> Iterator[Database]:
     """Give an empty ledger on PostgreSQL, of this program's schema."""
-    database = Database(postgres_server.address, password=postgres_server.password, upgrade=True)
+    database = Database(postgres_server.address, password=postgres_server.password, preparation=Preparation.MAKE)
     names = ", ".join(table.name for table in metadata.sorted_tables if table.name != "alembic_version")
     with database.write() as connection:
         connection.execute(sa.text(f"TRUNCATE {names} RESTART IDENTITY CASCADE"))

@@ -17,6 +17,7 @@ from rebuilder.errors import RebuilderError
 from rebuilder.model.job import JobKind
 from rebuilder.store.blobs import LocalBlobs
 from rebuilder.store.opening import open_database
+from rebuilder.store.schema import Preparation
 from workers.enrolling import enrol_here
 from workers.garbage import LocalStore, Retention, collect
 from workers.observing import configure_logs
@@ -52,15 +53,10 @@ def _stopping() -> Event:
 
 @main.command()
 @click.option("--port", default=8700, show_default=True, help="Port of the lease API.")
-@click.option(
-    "--upgrade", is_flag=True, help="Make the ledger's tables first, or upgrade them: for a lone coordinator."
-)
 @click.pass_obj
-def coordinator(given: tuple[Settings, str, int], port: int, *, upgrade: bool) -> None:
-    """Serve the lease API and sweep."""
+def coordinator(given: tuple[Settings, str, int], port: int) -> None:
+    """Serve the lease API and sweep. An empty ledger gets its tables; one of an older schema is refused."""
     settings, host, health = given
-    if upgrade:
-        open_database(settings, upgrade=True).close()
     run_coordinator(settings, Ports(host=host, health=health, service=port), _stopping())
 
 
@@ -109,7 +105,7 @@ def garbage(given: tuple[Settings, str, int], *, dry_run: bool, grace_hours: int
     retention = Retention(
         grace=timedelta(hours=grace_hours), finished=None if keep_days is None else timedelta(days=keep_days)
     )
-    found = collect(open_database(settings), store, retention, now(), dry_run=dry_run)
+    found = collect(open_database(settings, Preparation.VERIFY), store, retention, now(), dry_run=dry_run)
     word = "would remove" if dry_run else "removed"
     click.echo(
         f"{word} {len(found.removed)} blobs, {found.freed_bytes} bytes; "

@@ -22,6 +22,7 @@ from rebuilder.model.digest import Digest
 from rebuilder.model.job import Job, JobKind, ResourceClass
 from rebuilder.store.leadership import Leadership
 from rebuilder.store.opening import open_database
+from rebuilder.store.schema import Preparation
 from workers.app import Waker, make_app, rebuild_queue, wake_followers
 from workers.coordinator.opening import Coordinator, open_coordinator
 from workers.coordinator.reconcile import lead, sweep
@@ -115,7 +116,7 @@ def _ask_until(stopped: Stopped, post: Post) -> None:
 def run_coordinator(settings: Settings, ports: Ports, stopped: Stopped) -> None:
     """Serve the lease API, and sweep as long as this coordinator leads."""
     log = structlog.stdlib.get_logger("coordinator")
-    database = open_database(settings)
+    database = open_database(settings, Preparation.MAKE)
     coordinator = open_coordinator(settings, database, open_blobs(settings), attester=attester_of(settings), now=now)
     key = ensure_key(settings.state, Role.COORDINATOR)
     for name in enrol_members(settings.state / "members", coordinator.workers):

@@ -88,14 +88,15 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 @options.config_option
 @options.json_option
 def upgrade(config: Path | None, *, as_json: bool) -> None:
-    """Bring the ledger to this program's schema, or make it. Files are upgraded whenever they are opened.
+    """Bring the ledger to this program's schema, or make it. Verbs of the command line upgrade a file by themselves.
 
     Stop the coordinator first, and make a backup. Leases stay as they are.
     """
     from rebuilder.store.opening import open_database  # noqa: PLC0415 - as above
+    from rebuilder.store.schema import Preparation  # noqa: PLC0415 - as above
     from rebuilder.store.tables import SCHEMA_VERSION  # noqa: PLC0415 - as above
 
-    database = open_database(options.settings_from(config), upgrade=True)
+    database = open_database(options.settings_from(config), Preparation.UPGRADE)
     if as_json:
         say_json({"ledger": database.name, "schema": SCHEMA_VERSION})
     else:
@@ -126,8 +127,9 @@ def restore(file: Path, config: Path | None, *, as_json: bool) -> None:
     """Fill an empty ledger, of either kind, from FILE that `backup` wrote: wholly or not at all."""
     from rebuilder.store.backup import restore as read  # noqa: PLC0415 - as above
     from rebuilder.store.opening import open_database  # noqa: PLC0415 - as above
+    from rebuilder.store.schema import Preparation  # noqa: PLC0415 - as above
 
-    database = open_database(options.settings_from(config), upgrade=True)
+    database = open_database(options.settings_from(config), Preparation.UPGRADE)
     copied = read(database, file)
     if as_json:
         say_json({"ledger": database.name, "tables": copied.tables, "rows": copied.rows})

@@ -20,6 +20,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from rebuilder.errors import StorageFailure
 from rebuilder.store import schema
 from rebuilder.store.engines import BUSY_TIMEOUT_MS, file_engine, server_engine
+from rebuilder.store.schema import Preparation
 from rebuilder.world.files import locked, storage_errors
 
 _NAME_LIMIT = 300
@@ -27,9 +28,10 @@ logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL + 1)  # it prints
 
 
 class Database:
-    """One ledger. A file is made when it is not there and upgraded in place; a server only when `upgrade` says so.
+    """One ledger, whose tables are made, upgraded or left as they are, as `preparation` says.
 
-    `place` is a path, or `postgresql://USER@HOST/NAME` without the password.
+    `place` is a path, or `postgresql://USER@HOST/NAME` without the password. If nothing is said, a file is made and
+    upgraded, for nobody else looks after it; a server is only verified, for other programs may be running.
     """
 
     def __init__(
@@ -38,7 +40,7 @@ class Database:
         *,
         password: str | None = None,
         busy_timeout_ms: int = BUSY_TIMEOUT_MS,
-        upgrade: bool = False,
+        preparation: Preparation | None = None,
     ) -> None:
         self.name = str(place)
         self.path = place if isinstance(place, Path) else None
@@ -47,11 +49,12 @@ class Database:
             with self._translated():
                 self._engine = server_engine(self.name, password, busy_timeout_ms)
             weakref.finalize(self, self._engine.dispose)
-            self._prepare_server(upgrade=upgrade)
+            with self.write() as connection:
+                schema.prepare(connection, self.name, preparation or Preparation.VERIFY)
         else:
             self._engine = file_engine(self.path, busy_timeout_ms)
             weakref.finalize(self, self._engine.dispose)
-            self._prepare_file(self.path)
+            self._prepare_file(self.path, preparation or Preparation.UPGRADE)
 
     @property
     def is_file(self) -> bool:
@@ -80,21 +83,14 @@ class Database:
         """Give the connections back; the next use makes new ones."""
         self._engine.dispose()
 
-    def _prepare_file(self, path: Path) -> None:
+    def _prepare_file(self, path: Path, preparation: Preparation) -> None:
         with storage_errors(path.parent):
             path.parent.mkdir(parents=True, exist_ok=True)
         with locked(path.with_name(path.name + ".lock")):
             with self._translated(), self._engine.connect().execution_options(rebuilder_bare=True) as connection:
                 connection.exec_driver_sql("PRAGMA journal_mode = WAL")
             with self.write() as connection:
-                schema.prepare(connection, self.name)
-
-    def _prepare_server(self, *, upgrade: bool) -> None:
-        with self.write() as connection:
-            if upgrade:
-                schema.prepare(connection, self.name)
-            else:
-                schema.verify(connection, self.name)
+                schema.prepare(connection, self.name, preparation)
 
     @contextmanager
     def _translated(self) -> Iterator[None]:

@@ -8,16 +8,18 @@ from rebuilder.config import Settings
 from rebuilder.errors import ConfigurationError
 from rebuilder.store.database import Database
 from rebuilder.store.ledger import FILE_NAME
+from rebuilder.store.schema import Preparation
 from rebuilder.world.files import read
 
 _PASSWORD_LIMIT_BYTES = 4096
 
 
-def open_database(settings: Settings, *, upgrade: bool = False) -> Database:
-    """Open `farm.database`, else the file in the state directory. A server is upgraded only when that is asked for."""
+def open_database(settings: Settings, preparation: Preparation | None = None) -> Database:
+    """Open `farm.database`, else the file in the state directory; `preparation` as for `Database`."""
     if settings.farm.database is None:
-        return Database(settings.state / FILE_NAME)
-    return Database(settings.farm.database, password=_password(settings.farm.database_password_file), upgrade=upgrade)
+        return Database(settings.state / FILE_NAME, preparation=preparation)
+    password = _password(settings.farm.database_password_file)
+    return Database(settings.farm.database, password=password, preparation=preparation)
 
 
 def _password(path: Path | None) -> str | None:

@@ -7,6 +7,7 @@ before Alembic read it), `alembic_version` in both.
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -21,28 +22,36 @@ _UPGRADE_LOCK = 0x7265_6275
 """One number for PostgreSQL's advisory locks: two upgrades never run at once."""
 
 
-def prepare(connection: Connection, name: str) -> None:
-    """Make the tables, or upgrade them; raise StorageFailure for what is newer, or not a ledger."""
-    if connection.dialect.name == "postgresql":
+class Preparation(StrEnum):
+    """What whoever opens a ledger may do to its tables. What is newer, or another program's, is always refused."""
+
+    VERIFY = "verify"
+    """Nothing: they have to be there, and of this program's schema."""
+    MAKE = "make"
+    """Make them where there are none; older ones are refused."""
+    UPGRADE = "upgrade"
+    """Make them, or bring older ones forward: because a person asked for it."""
+
+
+def prepare(connection: Connection, name: str, preparation: Preparation) -> None:
+    """Bring the tables to this program's schema as far as that is allowed; raise StorageFailure where it is not."""
+    if preparation is not Preparation.VERIFY and connection.dialect.name == "postgresql":
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_UPGRADE_LOCK)))
     found = version(connection, name)
-    if found == 0:
+    if found == 0 and preparation is not Preparation.VERIFY:
         _create(connection, name)
-    elif found < SCHEMA_VERSION:
+    elif 0 < found < SCHEMA_VERSION and preparation is Preparation.UPGRADE:
         _upgrade(connection, found)
-    else:
-        verify(connection, name)
+    elif found != SCHEMA_VERSION:
+        raise StorageFailure(f"{name}: expected ledger schema {SCHEMA_VERSION}, found {found}", hint=_way_out(found))
 
 
-def verify(connection: Connection, name: str) -> None:
-    """Raise StorageFailure unless the ledger has exactly this program's schema."""
-    found = version(connection, name)
-    if found == SCHEMA_VERSION:
-        return
-    hint = "a newer rebuilder made it; use that one, or name another state directory"
-    if 0 <= found < SCHEMA_VERSION:
-        hint = "`rebuilder ledger upgrade` brings it forward; make a backup first, and stop the coordinator"
-    raise StorageFailure(f"{name}: expected ledger schema {SCHEMA_VERSION}, found {found}", hint=hint)
+def _way_out(found: int) -> str:
+    if found == 0:
+        return "there is no ledger yet: `rebuilder ledger upgrade` makes its tables"
+    if 0 < found < SCHEMA_VERSION:
+        return "`rebuilder ledger upgrade` brings it forward; make a backup first, and stop the coordinator"
+    return "a newer rebuilder made it; use that one, or name another state directory"
 
 
 def version(connection: Connection, name: str) -> int:

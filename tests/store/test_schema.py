@@ -20,7 +20,7 @@ from rebuilder.store import farm_tables
 from rebuilder.store.database import Database
 from rebuilder.store.jobs import Jobs
 from rebuilder.store.ledger import Ledger
-from rebuilder.store.schema import MIGRATIONS
+from rebuilder.store.schema import MIGRATIONS, Preparation
 from rebuilder.store.tables import SCHEMA_VERSION
 from tests.servers import Postgres
 from tests.store.conftest import dossier
@@ -87,6 +87,32 @@ def test_an_older_file_becomes_what_a_new_one_is(version: int, tmp_path: Path) -
     assert claimed(jobs, worker()).fence == 1
 
 
+def test_a_role_upgrades_no_file_either(tmp_path: Path) -> None:
+    """It makes what is not there, refuses what is older with the way out, and leaves it as it was."""
+    make_old(tmp_path / "old.sqlite", 2)
+    before = tables_of(tmp_path / "old.sqlite")
+    for preparation in (Preparation.VERIFY, Preparation.MAKE):
+        with pytest.raises(StorageFailure, match=f"expected ledger schema {SCHEMA_VERSION}, found 2") as caught:
+            Database(tmp_path / "old.sqlite", preparation=preparation)
+        assert "`rebuilder ledger upgrade` brings it forward" in str(caught.value.hint)
+    assert tables_of(tmp_path / "old.sqlite") == before
+    with pytest.raises(StorageFailure, match=f"expected ledger schema {SCHEMA_VERSION}, found 0") as caught:
+        Database(tmp_path / "new.sqlite", preparation=Preparation.VERIFY)
+    assert "makes its tables" in str(caught.value.hint)
+    Database(tmp_path / "new.sqlite", preparation=Preparation.MAKE)
+    assert differences(Database(tmp_path / "new.sqlite", preparation=Preparation.VERIFY)) == []
+
+
+def test_an_empty_server_gets_its_tables_from_who_may_make_them(
+    bare: Callable[[int], None], postgres_server: Postgres
+) -> None:
+    """A coordinator does."""
+    bare(0)
+    database = opened(postgres_server, Preparation.MAKE)
+    assert differences(database) == []
+    database.close()
+
+
 def test_an_upgrade_that_fails_leaves_the_file_as_it_was(tmp_path: Path) -> None:
     """A table in the way: nothing of the upgrade stays, and it is said."""
     make_old(tmp_path / "old.sqlite", 2)
@@ -117,21 +143,22 @@ def bare(postgres_server: Postgres) -> Iterator[Callable[[int], None]]:
     make(0)
 
 
-def opened(server: Postgres, *, upgrade: bool = False) -> Database:
+def opened(server: Postgres, preparation: Preparation | None = None) -> Database:
     """Open the server's ledger."""
-    return Database(server.address, password=server.password, upgrade=upgrade)
+    return Database(server.address, password=server.password, preparation=preparation)
 
 
 @pytest.mark.parametrize("version", [0, 1, 2])
 def test_a_server_is_upgraded_only_when_asked(
     version: int, bare: Callable[[int], None], postgres_server: Postgres
 ) -> None:
-    """Opening an older one says what to do; then it is what a new one is."""
+    """Opening an older one says what to do; then it is what a new one is. Who may make one upgrades none."""
     bare(version)
-    with pytest.raises(StorageFailure, match=f"expected ledger schema {SCHEMA_VERSION}, found {version}") as caught:
-        opened(postgres_server)
-    assert "rebuilder ledger upgrade" in str(caught.value.hint)
-    database = opened(postgres_server, upgrade=True)
+    for preparation in (None, Preparation.MAKE) if version else (None,):
+        with pytest.raises(StorageFailure, match=f"expected ledger schema {SCHEMA_VERSION}, found {version}") as caught:
+            opened(postgres_server, preparation)
+        assert "rebuilder ledger upgrade" in str(caught.value.hint)
+    database = opened(postgres_server, Preparation.UPGRADE)
     assert differences(database) == []
     database.close()
     again = opened(postgres_server)
@@ -145,9 +172,9 @@ def test_a_newer_server_is_left_alone(bare: Callable[[int], None], postgres_serv
     database = opened(postgres_server)
     with database.write() as connection:
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = '99'")
-    for upgrade in (False, True):
+    for preparation in Preparation:
         with pytest.raises(StorageFailure, match=f"expected ledger schema {SCHEMA_VERSION}, found 99") as caught:
-            opened(postgres_server, upgrade=upgrade)
+            opened(postgres_server, preparation)
         assert "newer rebuilder" in str(caught.value.hint)
     with database.write() as connection:
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = 'f00f'")
@@ -163,7 +190,7 @@ def test_another_programs_database_is_left_alone(bare: Callable[[int], None], po
     with engine.begin() as connection:
         connection.exec_driver_sql("CREATE TABLE bookmarks (id INTEGER)")
     with pytest.raises(StorageFailure, match="some other program's database"):
-        opened(postgres_server, upgrade=True)
+        opened(postgres_server, Preparation.UPGRADE)
 
 
 def test_an_upgrade_keeps_leases_alive(database: Database) -> None:

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -26,6 +27,7 @@ from rebuilder.model.job import JobKind, NewJob
 from rebuilder.store.blobs import LocalBlobs
 from rebuilder.store.database import Database
 from rebuilder.store.jobs import Jobs
+from rebuilder.store.tables import SCHEMA_VERSION
 from tests.servers import Postgres, free_port
 from tools import farm_secrets
 
@@ -96,7 +98,7 @@ def test_a_coordinator_and_its_workers_are_ready_and_end(farm: Path, ledger: dic
     port = free_port()
     settings = {"farm_coordinator": f"http://127.0.0.1:{port}", "results": str(tmp_path / "results")}
     with ExitStack() as stack:
-        words = ("coordinator", "--upgrade", "--port", str(port))
+        words = ("coordinator", "--port", str(port))
         coordinator = stack.enter_context(process(farm / "coordinator", *words, **ledger))
         assert coordinator.ready()["parts"] == {"ledger": "ok"}
         kinds = {"comparer": "compare", "signer": "sign", "publisher": "publish"}
@@ -177,6 +179,23 @@ def wait_for(url: str, words: str) -> None:
         time.sleep(0.2)
 
 
+def test_an_older_ledger_is_refused_and_left_as_it_was(tmp_path: Path) -> None:
+    """A role upgrades nothing: the coordinator says who does, and ends with exit code 4."""
+    path = tmp_path / "coordinator" / "ledger.sqlite"
+    path.parent.mkdir()
+    with sqlite3.connect(path) as connection:
+        connection.executescript((ROOT / "tests" / "store" / "assets" / "ledger-schema-2.sql").read_text("utf-8"))
+    connection.close()
+    with process(path.parent, "coordinator") as coordinator:
+        assert coordinator.program.wait(_PATIENCE_S) == 4
+        text = coordinator.log.read_text()
+    assert f"expected ledger schema {SCHEMA_VERSION}, found 2" in text
+    assert "`rebuilder ledger upgrade` brings it forward" in text
+    with sqlite3.connect(path) as connection:
+        assert connection.execute("PRAGMA user_version").fetchone() == (2,)
+    connection.close()
+
+
 def test_a_refused_password_ends_with_the_documented_code(farm: Path, ledger: dict[str, str]) -> None:
     """A database that refuses the password is one line in the log and exit code 4, with the password nowhere."""
     Path(ledger["farm_database_password_file"]).write_text("guessed-wrong")
@@ -246,11 +265,19 @@ def test_preparing_again_replaces_nothing(farm: Path) -> None:
 
 
 def test_garbage_is_told_from_the_command_line(farm: Path, tmp_path: Path) -> None:
-    """An old blob that nothing names is told by a dry run, removed by the next, and gone in the third."""
+    """An old blob that nothing names is told by a dry run, removed by the next, and gone in the third.
+
+    Where there is no ledger it is refused: by an empty one every blob would be garbage.
+    """
     state = farm / "coordinator"
     blobs = LocalBlobs(state / "cache" / "blobs")
     path = blobs.path(blobs.put(b"stray"))
     os.utime(path, (0, 0))
+    with process(state, "garbage") as refused:
+        assert refused.program.wait(_PATIENCE_S) == 4
+        assert "there is no ledger yet" in refused.log.read_text()
+    assert path.is_file()
+    Database(state / "ledger.sqlite").close()
     said = []
     for words in (["--dry-run"], [], []):
         with process(state, "garbage", *words) as done:
