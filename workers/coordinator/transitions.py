@@ -14,7 +14,6 @@ log) happens before the transaction wherever only one job can lead to it.
 from __future__ import annotations
 
 from dataclasses import replace
-from fnmatch import fnmatchcase
 from typing import assert_never
 
 from sqlalchemy.engine import Connection
@@ -23,7 +22,6 @@ from rebuilder.attest.derive import places
 from rebuilder.attest.evidence_files import SIGNED_ROOTS
 from rebuilder.attest.keys import parse_public_key
 from rebuilder.compare.judge import needs_control
-from rebuilder.config import PackageRule
 from rebuilder.errors import HostileInput, RebuilderError
 from rebuilder.model import codec
 from rebuilder.model.digest import Digest
@@ -58,6 +56,7 @@ from workers.documents import (
     SignTask,
     Stopped,
 )
+from workers.scheduling import rule_for
 
 
 class Transitions:
@@ -135,12 +134,12 @@ class Transitions:
             self._conclude_stopped(connection, job, Standing(case=case, jobs=()), attempt, part.stopped)
             return
         task = RebuildTask(plan=planned.plan, lock=planned.lock, rootfs=part.rootfs, fresh=case.quorum > 1)
-        rule = self._rule(case.name)
+        rule = rule_for(case.name, bureau.settings.farm)
         wanted = replace(
             _next(case, JobKind.REBUILD, bureau.write(task)),
             plan=Digest.of(codec.render(planned.plan)),
-            tags=(planned.plan.environment.architecture, *(rule.tags if rule else ())),
-            resources=rule.resources if rule else job.new.resources,
+            tags=(planned.plan.environment.architecture, *rule.tags),
+            resources=rule.resources,
         )
         add_jobs(connection, (replace(wanted, slot=slot) for slot in range(case.quorum)), at)
 
@@ -269,10 +268,6 @@ class Transitions:
 
     def _owe(self, connection: Connection, job: NewJob) -> None:
         add_jobs(connection, (job,), self._bureau.now())
-
-    def _rule(self, name: str) -> PackageRule | None:
-        rules = self._bureau.settings.farm.packages
-        return next((rule for rule in rules if fnmatchcase(name, rule.pattern)), None)
 
 
 def _next(case: Case, kind: JobKind, task: Digest) -> NewJob:
