@@ -34,7 +34,7 @@ from workers.metrics import Disk, LedgerMetrics, Timed, WorkerMetrics, gathered
 from workers.observing import Check, bound, health_app, health_routes, served
 from workers.roles.place import Place, Step
 from workers.serving import Post, serve
-from workers.starting import attester_of, enrol_members, now, open_blobs, open_worker
+from workers.starting import Opened, attester_of, enrol_members, now, open_blobs, open_worker
 from workers.tasks import make_tasks
 
 _POLL_S = 2.0
@@ -82,14 +82,18 @@ def run_worker(kind: JobKind, settings: Settings, ports: Ports, stopped: Stopped
     """
     registry = CollectorRegistry()
     metrics = WorkerMetrics(registry)
-    opened = open_worker(kind, settings, LoggedProgress())
+    opened = _opened(kind, settings, metrics)
     _measure(_disks(settings), metrics, stopped)
     with served(health_app(opened.checks, gathered(registry)), host=ports.host, port=ports.health):
         if settings.farm.broker is None:
             _ask_until(stopped, _observed(opened.post, metrics))
             return
-        app = make_tasks(settings, lambda kind, own: _observed(open_worker(kind, own, LoggedProgress()).post, metrics))
+        app = make_tasks(settings, lambda kind, own: _observed(_opened(kind, own, metrics).post, metrics))
         app.worker_main(["worker", "--queues", ",".join(queues_of(kind, tags)), *_CELERY])
+
+
+def _opened(kind: JobKind, settings: Settings, metrics: WorkerMetrics) -> Opened:
+    return open_worker(kind, settings, LoggedProgress(), lambda hit: metrics.cache("blobs", hit=hit))
 
 
 def queues_of(kind: JobKind, tags: tuple[str, ...]) -> tuple[str, ...]:

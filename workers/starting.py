@@ -65,8 +65,13 @@ class Opened:
     """What it needs: its coordinator, and where it has one its engine."""
 
 
-def open_worker(kind: JobKind, settings: Settings, progress: Progress) -> Opened:
-    """Make a worker of one kind; raise ConfigurationError when it is not told where its coordinator is."""
+def open_worker(
+    kind: JobKind, settings: Settings, progress: Progress, looked: Callable[[bool], None] = lambda _: None
+) -> Opened:
+    """Make a worker of one kind; raise ConfigurationError when it is not told where its coordinator is.
+
+    `looked` is told whether the cache had a blob that a step asked for.
+    """
     if settings.farm.coordinator is None:
         raise ConfigurationError("no coordinator: farm.coordinator is not set", hint="name its address")
     state, role = settings.state, ROLE_OF[kind]
@@ -78,7 +83,7 @@ def open_worker(kind: JobKind, settings: Settings, progress: Progress) -> Opened
     place = Place(
         settings=settings,
         blobs=blobs,
-        store=RemoteBlobs(wire, blobs),
+        store=RemoteBlobs(wire, blobs, looked),
         engine=engine,
         fetcher=_fetcher(kind),
         signer=signer,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn, TypeVar
 
@@ -79,12 +80,14 @@ class HttpLeases:
 class RemoteBlobs:
     """The coordinator's blobs behind a cache directory of this machine's: see `rebuilder.store.blobs.BlobStore`.
 
-    What comes is verified by its digest before it is kept; what is put is there, too, before `put` returns.
+    What comes is verified by its digest before it is kept; what is put is there, too, before `put` returns. `looked` is
+    told whether the cache had a blob that was asked for.
     """
 
-    def __init__(self, wire: Wire, cache: LocalBlobs) -> None:
+    def __init__(self, wire: Wire, cache: LocalBlobs, looked: Callable[[bool], None] = lambda _: None) -> None:
         self._wire = wire
         self._cache = cache
+        self._looked = looked
 
     def put(self, data: bytes) -> Digest:
         """See BlobStore.put."""
@@ -123,7 +126,9 @@ class RemoteBlobs:
             _raise(answer)
 
     def _ensure(self, digest: Digest, limit_bytes: int) -> None:
-        if self._cache.has(digest):
+        is_here = self._cache.has(digest)
+        self._looked(is_here)
+        if is_here:
             return
         with storage_errors(self._cache.root):
             self._cache.root.mkdir(parents=True, exist_ok=True)

@@ -182,6 +182,16 @@ def test_blobs_go_both_ways(served: Served, tmp_path: Path) -> None:
     assert list((served.root / "spool").iterdir()) == []
 
 
+def test_a_cache_tells_what_it_had(served: Served, tmp_path: Path) -> None:
+    """A blob is fetched once; whoever counts hears of both."""
+    heard: list[bool] = []
+    wire = served.wire(served.enrolled())
+    blobs = RemoteBlobs(wire, LocalBlobs(tmp_path / "cache"), heard.append)
+    digest = served.office.desk.blobs.put(b"at the coordinator")
+    assert blobs.get(digest) == blobs.path(digest).read_bytes()
+    assert heard == [False, True]
+
+
 def test_attack_spoilt_blob_at_the_coordinator(served: Served) -> None:
     """Other bytes under a blob's name are refused by the worker, and not kept."""
     store = served.office.desk.blobs
