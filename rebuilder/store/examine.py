@@ -99,6 +99,7 @@ def _impossible(connection: Connection) -> Iterator[str]:
         "lease alive under an old fence": of_lease.where(alive & is_leased & (_LEASES.c.fence != _JOBS.c.fence)),
         "lease under a fence to come": of_lease.where(_LEASES.c.fence > _JOBS.c.fence),
         "job done without a result": job.where((_JOBS.c.state == JobState.DONE) & _JOBS.c.output.is_(None)),
+        "job of no case": job.where((_JOBS.c.kind != JobKind.PLAN) & _JOBS.c.case.is_(None)),
         "job waiting for no time": job.where((_JOBS.c.state == JobState.WAITING) & _JOBS.c.not_before.is_(None)),
         "job in a queue that nobody serves": job.where(~sa.exists().where(queued)),
         "job whose rank is not its purpose's and its own": job.where(_JOBS.c.rank != _rank()),

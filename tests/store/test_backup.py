@@ -80,7 +80,7 @@ def test_a_ledger_moves_from_sqlite_to_postgresql(postgres_database: Database, t
     restore(postgres_database, tmp_path / "backup")
     assert rows(postgres_database) == rows(small)
     jobs = Jobs(postgres_database)
-    (number,) = jobs.add([new("later", JobKind.COMPARE)], NOON)
+    (number,) = jobs.add([new("later", JobKind.PLAN)], NOON)
     assert number == max(row[0] for row in rows(small)["jobs"]) + 1
     Ledger(postgres_database).record_comparison(dossier(days=3), "later")
     assert examine(postgres_database).faults == ()
@@ -145,6 +145,7 @@ FAULTS = {
     "lease alive of a job that is not leased": "UPDATE jobs SET state = 'held' WHERE state = 'leased'",
     "lease under a fence to come": "UPDATE jobs SET fence = 0",
     "job done without a result": "UPDATE jobs SET state = 'done' WHERE kind = 'plan'",
+    "job of no case": 'UPDATE jobs SET "case" = NULL',
     "job waiting for no time": "UPDATE jobs SET not_before = NULL",
     "job in a queue that nobody serves": "UPDATE jobs SET queue = 'x'",
     "job whose rank is not its purpose's and its own": "UPDATE jobs SET rank = 7",

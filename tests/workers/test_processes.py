@@ -23,7 +23,8 @@ from redis.exceptions import NoPermissionError
 
 from rebuilder.attest.keys import Role
 from rebuilder.attest.keystore import enrolled
-from rebuilder.model.job import JobKind, NewJob
+from rebuilder.model.cause import Cause
+from rebuilder.model.job import JobKind, JobState, NewJob
 from rebuilder.store.blobs import LocalBlobs
 from rebuilder.store.database import Database
 from rebuilder.store.jobs import Jobs
@@ -162,6 +163,12 @@ def test_the_broker_wakes_a_worker_with_its_roles_own_user(
             time.sleep(0.2)
         (line,) = [json.loads(line) for line in text.splitlines() if '"event": "begun"' in line]
         assert (line["job"], line["role"], line["attempt"]) == (number, "compare", 1)
+        while (job := Jobs(postgres_database).job(number)).state is JobState.LEASED:
+            assert time.monotonic() < deadline, comparer.log.read_text() + coordinator.log.read_text()
+            time.sleep(0.2)
+        # It is of no case and has no task: that it failed is taken, and the worker is not told to be wrong.
+        assert (job.state, job.cause) == (JobState.FAILED, Cause.UNTRUSTED_INPUT)
+        assert "(400)" not in comparer.log.read_text()
         client = Redis(
             port=port, username="compare", password=(farm / "secrets" / "broker-compare").read_text().strip()
         )

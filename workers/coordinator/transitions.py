@@ -9,6 +9,8 @@
 
 (case, kind, slot) names a job, so whatever follows twice is there once. What is slow (reading reports, compressing a
 log) happens before the transaction wherever only one job can lead to it.
+
+A job of no case, other than a plan, is the ledger's fault and no worker's: its report is taken, and leads to nothing.
 """
 
 from __future__ import annotations
@@ -67,7 +69,7 @@ class Transitions:
 
     def done(self, job: Job, output: Digest) -> Then | None:
         """See Follow.done."""
-        if job.state is not JobState.LEASED:
+        if job.state is not JobState.LEASED or _is_stray(job):
             return None  # the report is late, or told again: the ledger says so
         job = replace(job, output=output)
         match job.new.kind:
@@ -86,6 +88,8 @@ class Transitions:
 
     def failed(self, job: Job) -> Then | None:
         """See Follow.failed. It may run in any transaction, as an expiring lease's: what it leads to is made there."""
+        if _is_stray(job):
+            return None
         match job.new.kind:
             case JobKind.PLAN:
                 return None  # nothing was resolved, so there is nothing to publish: the failed job tells
@@ -283,9 +287,13 @@ def _next(case: Case, kind: JobKind, task: Digest) -> NewJob:
     )
 
 
+def _is_stray(job: Job) -> bool:
+    """Whether a job lacks the case that it should be of; `rebuilder ledger check` names it."""
+    return job.new.case is None and job.new.kind is not JobKind.PLAN
+
+
 def _case_number(job: Job) -> int:
-    if job.new.case is None:
-        raise HostileInput(f"job {job.id} ({job.new.kind}) is of no case")
+    assert job.new.case is not None  # noqa: S101 - stray jobs lead to nothing
     return job.new.case
 
 

@@ -13,7 +13,7 @@ from rebuilder.model import codec
 from rebuilder.model.cause import Cause
 from rebuilder.model.digest import Digest
 from rebuilder.model.dossier import Dossier
-from rebuilder.model.job import CONTROL_SLOT, SOON, CaseState, JobKind, JobState
+from rebuilder.model.job import CONTROL_SLOT, SOON, CaseState, JobKind, JobState, NewJob
 from rebuilder.model.verdict import Control, Verdict
 from tests.attest.factory import reference_bytes
 from tests.workers import short
@@ -190,6 +190,33 @@ def test_a_difference_is_built_once_more(office: Office) -> None:
     assert dossier.control is not None
     assert dossier.control.fresh_environment
     assert dossier.comparison.artifacts[0].control is Control.DETERMINISTIC
+
+
+def test_a_job_of_no_case_blames_no_worker_and_stops_nobody(office: Office) -> None:
+    """A comparison that some other program added: its result, its failure and its last lost lease are all taken."""
+    comparer, desk = office.posts["comparer"], office.coordinator.desk
+    stray = NewJob(kind=JobKind.COMPARE, target="pkg:deb/debian/stray@1.0", suite="trixie", name="stray")
+    done, failed, lost = (desk.jobs.add([replace(stray, slot=slot)], office.now())[0] for slot in range(3))
+
+    def claimed(number: int) -> Claim:
+        claim = comparer.leases.claim(JobKind.COMPARE, number)
+        assert claim is not None
+        return claim
+
+    comparer.leases.report_done(claimed(done), office.blobs.put(b"result"))
+    comparer.leases.report_failed(claimed(failed), Cause.UNTRUSTED_INPUT, "it has no task")
+    for _ in range(SOON.attempts):
+        claimed(lost)
+        office.ahead += timedelta(hours=7)
+        sweep(desk, office.settings.farm, nobody_to_wake)
+        office.ahead += timedelta(hours=7)
+        sweep(desk, office.settings.farm, nobody_to_wake)
+    states = [desk.jobs.job(number).state for number in (done, failed, lost)]
+    assert states == [JobState.DONE, JobState.FAILED, JobState.FAILED]
+    assert desk.ledger.events() == ()
+    office.owe()
+    office.work()
+    assert len(office.published()) == 1
 
 
 def test_a_case_whose_blobs_are_gone_is_abandoned_and_stops_nobody(office: Office) -> None:
