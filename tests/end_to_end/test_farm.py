@@ -9,6 +9,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from rebuilder.build.engine import DockerEngine
 from rebuilder.config import FarmSettings, Settings
 from rebuilder.model.job import CaseState, JobKind, JobState, NewJob, Purpose
@@ -83,6 +85,7 @@ def paths_only(results: Path) -> set[str]:
     return {path.as_posix() for path in found if path.parts[0] not in {"by-digest", "blobs"}}
 
 
+@pytest.mark.slow
 def test_the_farm_writes_what_the_command_line_writes(make_person: MakePerson, mirror: Loopback) -> None:
     """Reproduced, different, nondeterministic and without its source: the same files, and the same dossiers."""
     names = ("pair", "solid", "dice", "gone")
