@@ -102,9 +102,9 @@ class SuiteRule:
     """What the farm does with one suite."""
 
     suite: str
-    quota: int | None = None
+    quota: int | None = field(metadata=table.checked(bounds.between(1, 1_000_000)), default=None)
     """How many rebuilds of it may run at once; None for any number."""
-    recheck: timedelta | None = None
+    recheck: timedelta | None = field(metadata=table.checked(bounds.age), default=None)
     """After how long what was concluded is looked at again; None means `farm.recheck`."""
 
 
@@ -120,29 +120,29 @@ class FarmSettings:
     """Address of Redis without a password: `redis://USER@HOST:PORT/NUMBER`."""
     broker_password_file: Path | None = None
     """File whose first line is the broker's password."""
-    coordinator: str | None = field(metadata=table.checked(place.verify_uri), default=None)
+    coordinator: str | None = field(metadata=table.checked(place.verify_web_address), default=None)
     """Base address of the coordinator's lease API."""
     blobs: str | None = None
     """The farm's blob store: a directory, or `s3://BUCKET/PREFIX`; None means the one in `cache`."""
-    blobs_endpoint: str | None = field(metadata=table.checked(place.verify_uri), default=None)
+    blobs_endpoint: str | None = field(metadata=table.checked(place.verify_web_address), default=None)
     """Address of the S3-compatible server that has the bucket."""
     blobs_key_id: str | None = None
     """Access key id for the bucket."""
     blobs_secret_file: Path | None = None
     """File whose first line is the secret of that key."""
-    lease_s: int = 300
+    lease_s: int = field(metadata=table.checked(bounds.seconds), default=300)
     """How long a job is held without a heartbeat."""
-    heartbeat_s: int = 60
+    heartbeat_s: int = field(metadata=table.checked(bounds.seconds), default=60)
     """How often a worker says that it still works."""
-    sweep_s: int = 30
+    sweep_s: int = field(metadata=table.checked(bounds.seconds), default=30)
     """How often what expired is taken back and what is owed is looked at."""
-    wake_again_s: int = 600
+    wake_again_s: int = field(metadata=table.checked(bounds.seconds), default=600)
     """After how long workers are told again of a job that nobody claimed."""
     quorum: int = 1
     """How many builders in different fault domains must agree."""
-    recheck: timedelta = timedelta(days=180)
+    recheck: timedelta = field(metadata=table.checked(bounds.age), default=timedelta(days=180))
     """After how long what was concluded is looked at again."""
-    recheck_regression: timedelta = timedelta(days=1)
+    recheck_regression: timedelta = field(metadata=table.checked(bounds.age), default=timedelta(days=1))
     """The same for a package that reproduced better before."""
     packages: tuple[PackageRule, ...] = ()
     suites: tuple[SuiteRule, ...] = ()
