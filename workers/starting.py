@@ -22,6 +22,7 @@ from rebuilder.errors import ConfigurationError, HostileInput, NetworkFailure
 from rebuilder.model import codec
 from rebuilder.model.job import JobKind, ResourceClass
 from rebuilder.progress import Progress
+from rebuilder.stages.tidying import sweep_first
 from rebuilder.store.blobs import LocalBlobs
 from rebuilder.store.workers import Grant, Workers
 from rebuilder.world.files import read, storage_errors
@@ -79,7 +80,7 @@ def open_worker(
     signer = open_signer(key_uri(state, role))
     wire = Wire(settings.farm.coordinator, signer)
     blobs = LocalBlobs(settings.blobs_dir)
-    engine = engine_of(settings)
+    engine = engine_of(settings, progress)
     place = Place(
         settings=settings,
         blobs=blobs,
@@ -103,14 +104,16 @@ def open_worker(
     return Opened(post=post, checks=checks)
 
 
-def engine_of(settings: Settings) -> Callable[[], Engine]:
-    """Connect when an engine is first needed, and once."""
+def engine_of(settings: Settings, progress: Progress) -> Callable[[], Engine]:
+    """Connect when an engine is first needed, and once; what killed workers of this machine left there goes then."""
 
     @cache
     def engine() -> Engine:
         from rebuilder.build.engine import DockerEngine  # noqa: PLC0415 - four of the roles have no engine
 
-        return DockerEngine(settings.engine)
+        opened = DockerEngine(settings.engine)
+        sweep_first(settings, opened, progress)
+        return opened
 
     return engine
 
