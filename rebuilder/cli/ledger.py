@@ -10,6 +10,7 @@ import click
 
 from rebuilder.cli import options
 from rebuilder.cli.output import say, say_json
+from rebuilder.cli.paths import output_file
 from rebuilder.model.codec import render_time, to_plain
 from rebuilder.store.conclusions import Conclusion
 
@@ -112,7 +113,7 @@ def backup(file: Path, config: Path | None, *, as_json: bool) -> None:
     from rebuilder.store.backup import backup as write  # noqa: PLC0415 - as above
     from rebuilder.store.opening import open_database  # noqa: PLC0415 - as above
 
-    copied = write(open_database(options.settings_from(config)), file, datetime.now(UTC))
+    copied = write(open_database(options.settings_from(config)), output_file(file), datetime.now(UTC))
     if as_json:
         say_json({"file": str(file), "tables": copied.tables, "rows": copied.rows})
     else:

@@ -35,9 +35,10 @@ def test_a_backup_is_restored(cli: Cli, ledger_file: Path, tmp_path: Path) -> No
     code, out, _ = cli("ledger", "restore", "saved")
     assert (code, out.split(": ")[1].split()[0]) == (0, str(rows))
     assert cli("ledger", "history", "demo")[:2] == (0, before)
-    code, _, err = cli("ledger", "backup", "saved")
-    assert code == 2
-    assert "is there already" in err
+    for name, words in (("saved", "is there already"), ("absent/saved", "its directory is not there")):
+        code, _, err = cli("ledger", "backup", name)
+        assert code == 2
+        assert words in err
 
 
 def test_what_is_no_backup_is_refused(cli: Cli, tmp_path: Path) -> None:
