@@ -285,40 +285,6 @@ def test_values_that_would_fail_far_later_are_refused_at_loading(tmp_path: Path)
         assert part in message
 
 
-def test_a_farms_settings_have_bounds_as_well(tmp_path: Path) -> None:
-    """What a clock, a database or a worker would refuse much later is refused at loading."""
-    message = _faults(
-        """
-        [farm]
-        coordinator = "file:///srv/farm"
-        blobs_endpoint = "file:///srv/blobs"
-        lease = "4000 d"
-        sweep = "4000 d"
-        wake_again = "4000 d"
-        recheck = "40000 d"
-        recheck_regression = "40000 d"
-        [[farm.suites]]
-        suite = "trixie"
-        quota = 99999999999
-        recheck = "40000 d"
-        """,
-        tmp_path,
-    )
-    for part in (
-        "9 settings are wrong",
-        "farm.coordinator: expected an address with http:// or https://, found 'file:///srv/farm'",
-        "farm.blobs_endpoint: expected an address with http:// or https://",
-        "farm.lease: expected more than 0 s and at most 3650 d",
-        "farm.sweep: expected more than 0 s and at most 3650 d",
-        "farm.wake_again: expected more than 0 s and at most 3650 d",
-        "farm.recheck: expected at most 36500 d, found 40000 d",
-        "farm.recheck_regression: expected at most 36500 d, found 40000 d",
-        "farm.suites[1].quota: expected 1 to 1000000, found 99999999999",
-        "farm.suites[1].recheck: expected at most 36500 d, found 40000 d",
-    ):
-        assert part in message
-
-
 def test_an_option_that_is_out_of_bounds_is_named(tmp_path: Path) -> None:
     """`-j 99999999999` and `--results ~nosuch/x` are faults of the command line, not of the program."""
     with pytest.raises(ConfigurationError, match="command line: jobs: expected 0 to 4096") as caught:
