@@ -10,6 +10,8 @@ WITH_ENGINE = DOCKER_HOST="$$($(PY) -m tools.engine address)"
 TARGET ?= deb:trixie/cjson
 ARGS ?=
 TESTS ?=
+# As many processes as there are processors; one of them has the engine (tests/conftest.py).
+PYTEST = $(PY) -m pytest -n auto --dist loadgroup
 
 help: ## say what there is
 	@echo "Two commands: make demo   verifies $(TARGET) for real    make test   runs the tests"
@@ -23,10 +25,10 @@ demo: setup packages engine ## verify a real Debian package: rebuild, compare, s
 	@$(WITH_ENGINE) .venv/bin/rebuilder verify $(ARGS) $(TARGET)
 
 test: setup test-packages engine ## run the tests, one real sample for each behaviour (minutes)
-	$(WITH_ENGINE) $(PY) -m pytest -m "not slow" --durations=15 $(ARGS) $(TESTS)
+	$(WITH_ENGINE) $(PYTEST) -m "not slow" --durations=15 $(ARGS) $(TESTS)
 
 test-all: setup all-packages engine ## run every test, the dear ones too (may take an hour)
-	$(WITH_ENGINE) $(PY) -m pytest $(ARGS) $(TESTS)
+	$(WITH_ENGINE) $(PYTEST) $(ARGS) $(TESTS)
 
 chaos: setup test-packages ## 500 short jobs on a real farm with 40 kills (CHAOS_SEED=n for another course)
 	$(PY) -m pytest -q tests/workers/test_celery.py -k "chaos and 100" $(ARGS)
@@ -35,7 +37,7 @@ check: setup ## format, lint, types and the fast tests, without engine and netwo
 	$(PY) -m ruff format --check .
 	$(PY) -m ruff check .
 	$(PY) -m mypy
-	$(PY) -m pytest -m "not slow and not engine and not live" $(ARGS) $(TESTS)
+	$(PYTEST) -m "not slow and not engine and not live" $(ARGS) $(TESTS)
 
 format: setup ## write the code the way `make check` wants it
 	$(PY) -m ruff format .

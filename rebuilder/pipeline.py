@@ -16,6 +16,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from rebuilder.attest.run_signer import SigningProcess
 from rebuilder.compare.judge import needs_control
 from rebuilder.errors import Interrupted, RebuilderError
 from rebuilder.model.cause import Cause, in_reporting_order
@@ -107,11 +108,12 @@ def _rebuild_parts(request: Request, release: Release, trust: Trust, origin: Ori
             for event in world.ledger.observe_artifacts(release, world.now()):
                 world.progress.note(request.question.name, f"{event.kind}: {event.subject}: {event.detail}")
         for part in origin.parts(release):
-            attempt = _attempt(request, Attempt(part=part, trust=trust, name=request.question.name), origin, world)
-            failure = failure or attempt.error
-            world.progress.phase(attempt.name, "attest", "signing and publishing")
-            dossier = conclude(attempt, world.now())
-            documents.append(attest(dossier, attempt.records, world))
+            with SigningProcess(state=world.settings.state) as signer:  # it gets ready while the build runs
+                attempt = _attempt(request, Attempt(part=part, trust=trust, name=request.question.name), origin, world)
+                failure = failure or attempt.error
+                world.progress.phase(attempt.name, "attest", "signing and publishing")
+                dossier = conclude(attempt, world.now())
+                documents.append(attest(dossier, attempt.records, world, signer))
             dossiers.append(dossier)
     except Interrupted:
         raise

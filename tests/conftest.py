@@ -1,4 +1,4 @@
-"""For all tests: in CI nothing is skipped silently; the frozen archive, made once a session."""
+"""For all tests: in CI nothing is skipped silently; who runs beside whom; the frozen archive, made once a session."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 import shutil
 import signal
 import tempfile
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -15,16 +15,50 @@ import sqlalchemy as sa
 from rebuilder.store.database import Database
 from rebuilder.store.schema import Preparation
 from rebuilder.store.tables import metadata
+from rebuilder.world.files import locked
 from tests.archive.frozen import FrozenArchive
 from tests.archive.server import Loopback
 from tests.archive.standard import make_standard
 from tests.servers import Postgres, postgres
+
+SEEN = "seen"
+"""Name of the property of a report that holds what the test saw."""
 
 
 def pytest_configure() -> None:
     """Let the programs that tests start hear Ctrl-C, also where the tests themselves run in the background."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let one process at a time use the engine, whatever it tests; of the others, one at a time runs a file."""
+    for item in items:
+        name = "engine" if item.get_closest_marker("engine") else item.path.relative_to(item.config.rootpath).as_posix()
+        item.add_marker(pytest.mark.xdist_group(name))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Show what tests of live releases saw, also where they passed: it differs from day to day."""
+    seen = [
+        (report.nodeid, words)
+        for reports in terminalreporter.stats.values()
+        for report in reports
+        if isinstance(report, pytest.TestReport) and report.when == "call"
+        for name, words in report.user_properties
+        if name == SEEN
+    ]
+    if seen:
+        terminalreporter.section("seen in the live archive")
+    for nodeid, words in seen:
+        terminalreporter.line(f"{nodeid}\n{words}")
+
+
+@pytest.fixture
+def say(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
+    """Return a function that has words printed after the tests."""
+    return lambda words: record_property(SEEN, words.strip("\n"))
 
 
 @pytest.hookimpl(wrapper=True)
@@ -45,7 +79,8 @@ def standard_archive(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pyt
     """Make the standard frozen archive, for reading; its packages outlive the session, its keys and dates are new."""
     assert pytestconfig.cache is not None
     workshop = pytestconfig.cache.mkdir("frozen-archive")
-    return make_standard(tmp_path_factory.mktemp("frozen") / "archive", workshop)
+    with locked(workshop / "lock"):  # another process of this session may be making the same packages
+        return make_standard(tmp_path_factory.mktemp("frozen") / "archive", workshop)
 
 
 @pytest.fixture

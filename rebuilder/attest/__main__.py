@@ -1,5 +1,7 @@
-"""`python -m rebuilder.attest DIR --state DIR [--key URI] [--passphrase-stdin]`: the signing step as a process.
+"""`python -m rebuilder.attest --state DIR [--key URI]`: the signing step as a process.
 
+Its standard input is one line of JSON, `{"request": DIR, "passphrase": BOOLEAN}`, then the line of the passphrase if
+there is one. It may wait for that as long as its parent lives: without a line it ends and has signed nothing.
 Exit codes are those of `rebuilder.errors`; an error is one JSON object on standard error, for the caller to raise.
 """
 
@@ -12,32 +14,30 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rebuilder.attest.keys import Role
-from rebuilder.attest.keystore import enrolled, key_uri
+from rebuilder.attest.keystore import Passphrase, enrolled, key_uri
 from rebuilder.attest.signer import sign_request
 from rebuilder.attest.signing import open_signer
 from rebuilder.attest.withdrawal_request import is_withdrawal_request, sign_withdrawal
-from rebuilder.errors import RebuilderError
+from rebuilder.errors import RebuilderError, UsageError
 
-PASSPHRASE_LIMIT_BYTES = 4096
+_LINE_LIMIT_BYTES = 16 * 1024
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Sign one request; return the exit code."""
+    """Sign the request that standard input names; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m rebuilder.attest", description="Check and sign one request.")
-    parser.add_argument("request", type=Path)
     parser.add_argument("--state", type=Path, required=True)
     parser.add_argument("--key", help="address of the attestation key; default: the key file in the state directory")
-    parser.add_argument("--passphrase-stdin", action="store_true")
     options = parser.parse_args(arguments)
-    passphrase = _read_passphrase if options.passphrase_stdin else None
     try:
+        request, passphrase = _asked()
         signer = open_signer(options.key or key_uri(options.state, Role.ATTESTATION), passphrase=passphrase)
         journal = options.state / "signed"
-        if is_withdrawal_request(options.request):
-            paths = sign_withdrawal(options.request, signer=signer, journal=journal)
+        if is_withdrawal_request(request):
+            paths = sign_withdrawal(request, signer=signer, journal=journal)
         else:
             builders = enrolled(options.state, Role.BUILDER)
-            paths = sign_request(options.request, signer=signer, builders=builders, journal=journal)
+            paths = sign_request(request, signer=signer, builders=builders, journal=journal)
     except RebuilderError as error:
         report = {"error": type(error).__name__, "message": str(error), "hint": error.hint}
         sys.stderr.write(json.dumps(report) + "\n")
@@ -46,8 +46,17 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _read_passphrase() -> bytes:
-    return sys.stdin.buffer.readline(PASSPHRASE_LIMIT_BYTES).rstrip(b"\r\n")
+def _asked() -> tuple[Path, Passphrase | None]:
+    try:
+        wish = json.loads(_line())
+        request, locked = Path(wish["request"]), wish["passphrase"] is True
+    except (ValueError, KeyError, TypeError):
+        raise UsageError("the signing process was not told what to sign") from None
+    return request, _line if locked else None
+
+
+def _line() -> bytes:
+    return sys.stdin.buffer.readline(_LINE_LIMIT_BYTES).rstrip(b"\r\n")
 
 
 if __name__ == "__main__":

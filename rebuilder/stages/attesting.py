@@ -15,7 +15,7 @@ from rebuilder.attest.inventory import list_files
 from rebuilder.attest.keys import Role
 from rebuilder.attest.keystore import ensure_key, passphrase_from_file
 from rebuilder.attest.request import collect_signed, write_records, write_request
-from rebuilder.attest.run_signer import run_signer
+from rebuilder.attest.run_signer import SigningProcess
 from rebuilder.model.digest import Digest
 from rebuilder.model.dossier import Dossier
 from rebuilder.model.verdict import Verdict
@@ -32,7 +32,7 @@ from rebuilder.world.files import digest_of, storage_errors
 LOG_LIMIT_BYTES = 256 * 1024**2
 
 
-def attest(dossier: Dossier, records: Records, world: World) -> Path:
+def attest(dossier: Dossier, records: Records, world: World, signer: SigningProcess) -> Path:
     """Have every document of a dossier signed by the signing process, publish them all, and record that.
 
     1. Evidence files and the builder's records are staged.
@@ -55,7 +55,7 @@ def attest(dossier: Dossier, records: Records, world: World) -> Path:
             documents=list_documents(staged),
         )
         write_request(request, staged, dossier, context)
-        run_signer(request, state=world.settings.state, passphrase=passphrase)
+        signer.sign(request, passphrase=passphrase)
         signed = collect_signed(request, staged)
         documents = {path: staged / path for path in list_files(staged)}
         publication = Publication(dossier=dossier, rebuild_id=rebuild_id(dossier, context), documents=documents)

@@ -68,6 +68,19 @@ def run(  # noqa: PLR0913 - keyword-only, all with defaults but the time allowed
     `environment` replaces the inherited one (PATH and LC_ALL are always set). Raise ToolFailure when the program is
     missing, ResourceExhausted when it outlives `timeout_s`: then its whole process group has been killed.
     """
+    begun = begin(command, cwd=cwd, environment=environment, cage=cage, output_limit_bytes=output_limit_bytes)
+    return begun.finish(stdin, timeout_s=timeout_s)
+
+
+def begin(
+    command: Sequence[str | Path],
+    *,
+    cwd: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+    cage: Cage | None = None,
+    output_limit_bytes: int = OUTPUT_LIMIT_BYTES,
+) -> Begun:
+    """Start a program ahead of its input, as `run` would; whoever starts it calls `finish` or `end`."""
     argv = [str(part) for part in command]
     if find(argv[0]) is None:
         raise ToolFailure(f"the program {argv[0]} is not installed", hint="`rebuilder doctor` says how to get it")
@@ -83,27 +96,7 @@ def run(  # noqa: PLR0913 - keyword-only, all with defaults but the time allowed
         env=clean,
         start_new_session=True,
     )
-    streams = _Streams(process, output_limit_bytes)
-    try:
-        streams.feed(stdin)
-        process.wait(timeout_s)
-    except subprocess.TimeoutExpired:
-        _end(process)
-        raise ResourceExhausted(
-            f"{Path(str(command[0])).name} did not end within {timeout_s:g} s and was killed"
-        ) from None
-    except BaseException:
-        _end(process)
-        raise
-    finally:
-        _end(process)
-        streams.join()
-    return Finished(
-        status=process.returncode,
-        output=bytes(streams.output),
-        errors=bytes(streams.errors),
-        truncated=streams.truncated,
-    )
+    return Begun(process, Path(str(command[0])).name, output_limit_bytes)
 
 
 def check(finished: Finished, name: str, *, hint: str | None = None) -> bytes:
@@ -154,11 +147,40 @@ def _search_path() -> str:
     return os.environ.get("PATH", os.defpath) + ":/usr/sbin:/sbin"
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """Kill the process group, reap the leader; children that outlive it are killed as well."""
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+class Begun:
+    """A program that runs, and has not been given its input."""
+
+    def __init__(self, process: subprocess.Popen[bytes], name: str, limit_bytes: int) -> None:
+        self._process = process
+        self._name = name
+        self._streams = _Streams(process, limit_bytes)
+        self._ended = False
+
+    def finish(self, stdin: bytes = b"", *, timeout_s: float) -> Finished:
+        """Give the program its input and wait for its end. Raise ResourceExhausted when it outlives `timeout_s`."""
+        try:
+            self._streams.feed(stdin)
+            self._process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            raise ResourceExhausted(f"{self._name} did not end within {timeout_s:g} s and was killed") from None
+        finally:
+            self.end()
+        return Finished(
+            status=self._process.returncode,
+            output=bytes(self._streams.output),
+            errors=bytes(self._streams.errors),
+            truncated=self._streams.truncated,
+        )
+
+    def end(self) -> None:
+        """Kill the process group, reap the leader; children that outlive it are killed as well. Twice is once."""
+        if self._ended:
+            return
+        self._ended = True
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+        self._streams.close()
 
 
 class _Streams:
@@ -168,6 +190,7 @@ class _Streams:
         self.output = bytearray()
         self.errors = bytearray()
         self.truncated = False
+        self._fed = False
         self._process = process
         self._limit_bytes = limit_bytes
         self._threads = [
@@ -190,10 +213,13 @@ class _Streams:
                 pass
 
         thread = threading.Thread(target=write, daemon=True)
+        self._fed = True
         self._threads.append(thread)
         thread.start()
 
-    def join(self) -> None:
+    def close(self) -> None:
+        if self._process.stdin is not None and not self._fed:
+            self._process.stdin.close()
         for thread in self._threads:
             thread.join(timeout=5)
 

@@ -12,13 +12,9 @@ import pytest
 from rebuilder.attest.builder import sign_rebuild, verify_rebuild
 from rebuilder.attest.envelope import REBUILD
 from rebuilder.attest.envelope import sign as sign_envelope
-from rebuilder.attest.keys import Role
-from rebuilder.attest.keystore import enroll, ensure_key
 from rebuilder.attest.request import load_request, write_request
-from rebuilder.attest.run_signer import run_signer
 from rebuilder.attest.signer import sign_request
 from rebuilder.errors import (
-    ConfigurationError,
     DigestMismatch,
     HostileInput,
     SignatureRefused,
@@ -330,60 +326,3 @@ def test_a_record_names_its_signer() -> None:
     with pytest.raises(SignatureRefused, match="the record names builder"):
         verify_rebuild(forged, (BUILDER.public_key, OWNER.public_key))
     assert verify_rebuild(sign_rebuild(rebuild, BUILDER), (BUILDER.public_key,)) == rebuild
-
-
-def _state(tmp_path: Path, passphrase: bytes | None = None) -> Path:
-    """Make a signer's state directory: its own attestation key, and the builder enrolled."""
-    state = tmp_path / "state"
-    ensure_key(state, Role.ATTESTATION, passphrase=(lambda: passphrase) if passphrase else None)
-    enroll(state, Role.BUILDER, BUILDER.public_key)
-    return state
-
-
-def _staged_for(tmp_path: Path, state: Path) -> Staged:
-    staged = stage(tmp_path, dossier())
-    context = replace(staged.context, attester=ensure_key(state, Role.ATTESTATION).keyid)
-    for path in (staged.request / "unsigned").rglob("*"):
-        if path.is_file():
-            path.unlink()
-    write_request(staged.request, staged.result, dossier().dossier, context)
-    return replace(staged, context=context)
-
-
-def test_the_step_runs_as_a_process_of_its_own(tmp_path: Path) -> None:
-    """The pipeline gets the paths back; the key stays in the other process."""
-    state = _state(tmp_path)
-    staged = _staged_for(tmp_path, state)
-    paths = run_signer(staged.request, state=state)
-    assert len(paths) == 5
-    assert run_signer(staged.request, state=state) == paths
-
-
-def test_the_process_takes_a_passphrase(tmp_path: Path) -> None:
-    """It is read from standard input: no argument and no environment variable shows it."""
-    state = _state(tmp_path, b"correct horse")
-    staged = _staged_for(tmp_path, state)
-    with pytest.raises(ConfigurationError, match="is protected by a passphrase"):
-        run_signer(staged.request, state=state)
-    with pytest.raises(ConfigurationError, match="the passphrase is wrong"):
-        run_signer(staged.request, state=state, passphrase=lambda: b"wrong")
-    assert run_signer(staged.request, state=state, passphrase=lambda: b"correct horse")
-
-
-def test_a_refusal_of_the_process_is_raised_here(tmp_path: Path) -> None:
-    """The same error class, message and hint come out, as if it had been called."""
-    state = _state(tmp_path)
-    staged = stage(tmp_path, dossier())
-    with pytest.raises(SignatureRefused, match="the request names attestation key"):
-        run_signer(staged.request, state=state)
-
-
-def test_the_process_inherits_no_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A PYTHONPATH that shadows our modules is not looked at."""
-    evil = tmp_path / "evil" / "rebuilder"
-    evil.mkdir(parents=True)
-    (evil / "__init__.py").write_text("raise SystemExit(99)")
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "evil"))
-    state = _state(tmp_path)
-    staged = _staged_for(tmp_path, state)
-    assert run_signer(staged.request, state=state)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,6 +11,7 @@ from tests.end_to_end.person import Person, Said
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(1800)]
 
+Say = Callable[[str], None]
 _CODES = {"reproduced": {0}, "equivalent": {0}, "different": {1}, "undecided": {3, 4}}
 
 
@@ -23,13 +24,13 @@ def somebody(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFacto
     return Person(home=home)
 
 
-def _say(said: Said) -> None:
+def _words(said: Said) -> str:
     answer = said.answer
     lines = [f"{answer['target']}: {answer['verdict']} {', '.join(answer['causes'])} {answer['reason']}"]
     lines += [
         f"    {name}: {each['verdict']} {each['causes']} {each['control']}" for name, each in said.artifacts.items()
     ]
-    sys.stdout.write("\n" + "\n".join(lines) + "\n")
+    return "\n".join(lines)
 
 
 def _holds_together(person: Person, said: Said) -> None:
@@ -50,10 +51,10 @@ def _holds_together(person: Person, said: Said) -> None:
         assert checked.code in _CODES[checked.answer["verdict"]]
 
 
-def test_cjson_of_trixie(somebody: Person) -> None:
+def test_cjson_of_trixie(somebody: Person, say: Say) -> None:
     """The package that the demo verifies."""
     said = somebody.verify("deb:trixie/cjson")
-    _say(said)
+    say(_words(said))
     _holds_together(somebody, said)
 
 
@@ -69,30 +70,30 @@ def test_cjson_of_trixie(somebody: Person) -> None:
         "deb:bookworm/cjson",
     ],
 )
-def test_real_releases(somebody: Person, target: str) -> None:
+def test_real_releases(somebody: Person, say: Say, target: str) -> None:
     """Packages that were known to end in each verdict; what they end in today is printed."""
     said = somebody.verify(target)
-    _say(said)
+    say(_words(said))
     _holds_together(somebody, said)
 
 
 @pytest.mark.slow
-def test_a_real_release_that_contains_the_date_of_its_build(somebody: Person) -> None:
+def test_a_real_release_that_contains_the_date_of_its_build(somebody: Person, say: Say) -> None:
     """pgpool2's manual has the day of its build in each page: another clock changes it, and build-date is named."""
     said = somebody.verify("deb:bookworm/pgpool2", "--vary", "clock")
-    _say(said)
+    say(_words(said))
     _holds_together(somebody, said)
     dossiers = [somebody.dossier(Path(directory)) for directory in said.answer["documents"]]
     variations = [variation for dossier in dossiers for variation in dossier.variations]
-    sys.stdout.write("".join(f"    {each.factor}: {each.changed} {each.findings}\n" for each in variations))
+    say("\n".join(f"    {each.factor}: {each.changed} {each.findings}" for each in variations))
     if said.answer["verdict"] != "undecided":
         assert any(each.changed for each in variations) or "build-date" in said.answer["causes"]
 
 
 @pytest.mark.slow
-def test_sid_is_current_or_refused_as_stale(somebody: Person) -> None:
+def test_sid_is_current_or_refused_as_stale(somebody: Person, say: Say) -> None:
     """A mirror may let a suite expire: then exit code 3, and nothing is built."""
     said = somebody.verify("deb:sid/hello", "--dry-run")
-    sys.stdout.write(f"\n{said.out or said.err}\n")
+    say(said.out or said.err)
     assert said.code in {0, 3}
     assert said.code == 0 or "expired" in said.answer["error"]

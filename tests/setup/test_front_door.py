@@ -33,7 +33,7 @@ def test_make_alone_explains_itself() -> None:
     ("target", "expected"),
     [
         ("demo", ".venv/bin/rebuilder verify  deb:trixie/cjson"),
-        ("test", 'pytest -m "not slow"'),
+        ("test", '--dist loadgroup -m "not slow"'),
         ("check", "ruff format --check"),
         ("check", "-m mypy"),
     ],

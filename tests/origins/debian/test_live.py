@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import resource
-import sys
-import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -19,6 +17,7 @@ from rebuilder.world.http import HttpFetcher
 
 pytestmark = pytest.mark.live
 
+Say = Callable[[str], None]
 NOW = datetime.now(UTC)
 
 
@@ -34,13 +33,8 @@ def open_archive(home: Path) -> DebianArchive:
     return DebianArchive(settings, HttpFetcher(), LocalBlobs(home / "blobs"))
 
 
-def say(words: str) -> None:
-    """Print what was seen, for a reader of the log."""
-    sys.stdout.write(f"\n{words}\n")
-
-
 @pytest.mark.parametrize("target", ["deb:trixie/cjson", "deb:bookworm/cjson", "deb:trixie/git", "deb:trixie/0ad"])
-def test_a_live_release_is_resolved_and_traced_to_debians_keys(target: str, home: Path) -> None:
+def test_a_live_release_is_resolved_and_traced_to_debians_keys(target: str, home: Path, say: Say) -> None:
     """Whatever the versions are today: artifacts with references, one .dsc, every piece of the chain verified."""
     archive = open_archive(home)
     release = archive.resolve(target, NOW)
@@ -56,16 +50,7 @@ def test_a_live_release_is_resolved_and_traced_to_debians_keys(target: str, home
     assert all(piece.scheme != "openpgp-inrelease" or "debian-archive" in (piece.issuer or "") for piece in chain)
 
 
-def test_resolving_with_cached_indices_is_quick_and_small(home: Path) -> None:
-    """Within the bounds that the whole dry run has: 3 s, and 200 MB at its peak."""
-    open_archive(home).resolve("deb:trixie/cjson", NOW)
-    started = time.monotonic()
-    archive = open_archive(home)
-    archive.authenticate(archive.resolve("deb:trixie/cjson", NOW), NOW, download=False)
-    say(f"{time.monotonic() - started:.2f} s, {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024} MB")
-
-
-def test_sid_is_fresh_or_refused_as_stale(home: Path) -> None:
+def test_sid_is_fresh_or_refused_as_stale(home: Path, say: Say) -> None:
     """A mirror may let a suite expire; then nothing is concluded from it."""
     try:
         words = open_archive(home).resolve("deb:sid/cjson", NOW).version
