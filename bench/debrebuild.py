@@ -19,7 +19,7 @@ from pathlib import Path
 from bench.account import PATH, Account, account
 from bench.enclosure import PROGRAMS, Enclosure
 from bench.peers import last_line
-from bench.place import SUITE, LeftOut, Place, Verified, say
+from bench.place import SUITE, Beginnings, LeftOut, Place, Verified, say
 from bench.report import Findings, Row
 from bench.snapshot import lay_out
 from rebuilder.config import load_settings
@@ -68,16 +68,10 @@ def against_debrebuild(place: Place, package: str) -> Findings:
     missing = [name for name in _NEEDED if shutil.which(name) is None]
     if missing:
         raise LeftOut(f"{', '.join(missing)} not found (`make bench` installs devscripts and what it needs as root)")
-    say(f"{package}: cold, warm, for debrebuild")
-    place.cold()
-    cold, warm = place.verify(package), place.verify(package)
+    ours = place.beginnings(package)
     with account() as user:
-        slow, fast = _debrebuild(place, user, cold)
-    say(f"{package}: on a bare machine")
-    if not place.bare():
-        say("the engine kept the image's layer, which other images use")
-    bare = place.verify(package)
-    return Findings(rows=_rows(package, {"bare": bare, "cold": cold, "warm": warm}, slow, fast))
+        slow, fast = _debrebuild(place, user, ours.cold)
+    return Findings(rows=_rows(package, ours, slow, fast))
 
 
 def services(sources: Sequence[str]) -> tuple[str, ...]:
@@ -187,20 +181,24 @@ def _source(name: str) -> str:
     return Path(shutil.which(name) or name).read_text()
 
 
-def _rows(package: str, ours: dict[str, Verified], slow: Rebuilt, fast: Rebuilt) -> list[Row]:
-    beginnings = {"bare": "nothing cached", "cold": "base image there", "warm": "environment prepared"}
+def _rows(package: str, ours: Beginnings, slow: Rebuilt, fast: Rebuilt) -> list[Row]:
+    cases = (
+        (ours.bare, "bare", "nothing cached"),
+        (ours.cold, "cold", "base image there"),
+        (ours.warm, "warm", "environment prepared"),
+    )
     return [
         Row(
             what=f"{name} verify of {package}, {beginning}",
             command=f"rebuilder verify deb:{SUITE}/{package}",
-            ours_s=ours[name].run.wall_s,
+            ours_s=verified.run.wall_s,
             theirs="debrebuild on a local snapshot, its limit of 1 MB/s taken out",
             theirs_s=fast.wall_s,
             goal="faster",
-            holds=ours[name].run.wall_s < fast.wall_s,
-            note=_note(ours[name], slow, fast),
+            holds=verified.run.wall_s < fast.wall_s,
+            note=_note(verified, slow, fast),
         )
-        for name, beginning in beginnings.items()
+        for verified, name, beginning in cases
     ]
 
 

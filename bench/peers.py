@@ -11,7 +11,7 @@ import shutil
 from dataclasses import dataclass
 
 from bench.account import Account, account
-from bench.place import SUITE, LeftOut, Place, Verified, say
+from bench.place import SUITE, Beginnings, LeftOut, Place, Verified, say
 from bench.report import Findings, Row, Spent
 from rebuilder.world.files import digest_of
 
@@ -40,17 +40,11 @@ def against_sbuild(place: Place, package: str) -> Findings:
     missing = [name for name in _PROGRAMS if shutil.which(name) is None]
     if missing:
         raise LeftOut(f"{', '.join(missing)} not found (`make bench` installs sbuild and uidmap as root)")
-    say(f"{package}: cold, warm, for sbuild")
-    place.cold()
-    cold, warm = place.verify(package), place.verify(package)
+    ours = place.beginnings(package)
     with account() as user:
-        theirs = _sbuild(place, user, cold)
-    say(f"{package}: on a bare machine")
-    is_gone = place.bare()
-    bare = place.verify(package)
+        theirs = _sbuild(place, user, ours.cold)
     return Findings(
-        rows=_rows(package, theirs, {"bare": bare, "cold": cold, "warm": warm}, is_gone=is_gone),
-        spent=[Spent(what=f"{package}: bare", phases=bare.run.phases)],
+        rows=_rows(package, theirs, ours), spent=[Spent(what=f"{package}: bare", phases=ours.bare.run.phases)]
     )
 
 
@@ -87,27 +81,28 @@ def _sbuild(place: Place, user: Account, verified: Verified) -> Peer:
     return Peer(chroot_s=made.wall_s, build_s=run.wall_s, made=debs)
 
 
-def _rows(package: str, theirs: Peer, ours: dict[str, Verified], *, is_gone: bool) -> list[Row]:
-    same = all(theirs.made.get(name) == digest for name, digest in ours["cold"].rebuilt.items())
+def _rows(package: str, theirs: Peer, ours: Beginnings) -> list[Row]:
+    same = all(theirs.made.get(name) == digest for name, digest in ours.cold.rebuilt.items())
     compared = f"{'the same' if same else 'other'} .debs"
-    layer = "" if is_gone else "; the engine kept the image's layer, which other images use"
+    layer = "" if ours.is_bare else "; the engine kept the image's layer, which other images use"
+    both_s = theirs.chroot_s + theirs.build_s
     cases = (
-        ("bare", "nothing cached", "mmdebstrap, then sbuild", theirs.chroot_s + theirs.build_s, f"{compared}{layer}"),
-        ("cold", "base image there", "sbuild with that chroot", theirs.build_s, compared),
-        ("warm", "environment prepared", "sbuild with that chroot", theirs.build_s, compared),
+        (ours.bare, "bare", "nothing cached", "mmdebstrap, then sbuild", both_s, f"{compared}{layer}"),
+        (ours.cold, "cold", "base image there", "sbuild with that chroot", theirs.build_s, compared),
+        (ours.warm, "warm", "environment prepared", "sbuild with that chroot", theirs.build_s, compared),
     )
     return [
         Row(
             what=f"{name} verify of {package}, {beginning}",
             command=f"rebuilder verify deb:{SUITE}/{package}",
-            ours_s=ours[name].run.wall_s,
+            ours_s=verified.run.wall_s,
             theirs=peer,
             theirs_s=seconds,
             goal="faster",
-            holds=ours[name].run.wall_s < seconds,
-            note=f"{seconds / ours[name].run.wall_s:.1f} times as fast as `{_command()}`; {note}",
+            holds=verified.run.wall_s < seconds,
+            note=f"{seconds / verified.run.wall_s:.1f} times as fast as `{_command()}`; {note}",
         )
-        for name, beginning, peer, seconds, note in cases
+        for verified, name, beginning, peer, seconds, note in cases
     ]
 
 

@@ -40,12 +40,27 @@ class Verified:
         return {each["filename"]: each["rebuilt"]["sha256"] for each in self.answer["artifacts"] if each["rebuilt"]}
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Beginnings:
+    """A measured `rebuilder verify` for each way to begin, beside peers that have only one or two."""
+
+    bare: Verified
+    """Nothing is cached."""
+    cold: Verified
+    """The base image is there."""
+    warm: Verified
+    """The environment is prepared, too."""
+    is_bare: bool
+    """Whether the engine let go of the base image; it keeps the layer where other images are built on it."""
+
+
 class Place:
     """Where the benchmarks run. Nothing here is shared with the user's own cache, state and results."""
 
     def __init__(self, root: Path = Path(".state/bench")) -> None:
         self.root = root.absolute()
         self.image = ""
+        self._beginnings: dict[str, Beginnings] = {}
         self.environment = {
             "REBUILDER_CACHE": str(self.root / "cache"),
             "REBUILDER_STATE": str(self.root / "state"),
@@ -85,6 +100,18 @@ class Place:
         """Verify the newest version of a package of the suite."""
         run = self.rebuilder("verify", f"deb:{SUITE}/{package}", "--json")
         return Verified(run=run, answer=json.loads(run.output))
+
+    def beginnings(self, package: str) -> Beginnings:
+        """Verify a package in each way to begin, the first time it is asked for; everything is cached afterwards."""
+        if package not in self._beginnings:
+            say(f"{package}: cold, warm")
+            self.cold()
+            cold, warm = self.verify(package), self.verify(package)
+            say(f"{package}: on a bare machine")
+            is_bare = self.bare()
+            bare = self.verify(package)
+            self._beginnings[package] = Beginnings(bare=bare, cold=cold, warm=warm, is_bare=is_bare)
+        return self._beginnings[package]
 
     def rebuilder(self, *arguments: str) -> Run:
         """Run the command line; its failure ends the benchmark."""

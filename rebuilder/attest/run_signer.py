@@ -6,7 +6,6 @@ import inspect
 import json
 import sys
 from pathlib import Path
-from typing import Self
 
 from rebuilder import errors
 from rebuilder.attest.keystore import Passphrase
@@ -21,7 +20,7 @@ class SigningProcess:
     """The signing step as a process that inherits no environment, started ahead of its request.
 
     A rebuild takes longer than the process needs to get ready, so the one hides the other. It knows neither the request
-    nor the passphrase before `sign` tells it on its standard input; leaving the context ends it.
+    nor the passphrase before `sign` tells it on its standard input.
     """
 
     def __init__(self, *, state: Path, key: str | None = None) -> None:
@@ -30,10 +29,8 @@ class SigningProcess:
             command += ["--key", key]
         self._begun = begin(command)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def end(self) -> None:
+        """End the process, also where it was told nothing."""
         self._begun.end()
 
     def sign(self, directory: Path, *, passphrase: Passphrase | None = None) -> tuple[str, ...]:
@@ -50,8 +47,7 @@ def run_signer(
     directory: Path, *, state: Path, key: str | None = None, passphrase: Passphrase | None = None
 ) -> tuple[str, ...]:
     """Have one request signed by a process started for it; see `SigningProcess.sign`."""
-    with SigningProcess(state=state, key=key) as signer:
-        return signer.sign(directory, passphrase=passphrase)
+    return SigningProcess(state=state, key=key).sign(directory, passphrase=passphrase)
 
 
 def _refusal(words: bytes, status: int) -> RebuilderError:

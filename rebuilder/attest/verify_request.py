@@ -6,9 +6,7 @@ import json
 from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
-from typing import Any
-
-import jsonschema
+from typing import TYPE_CHECKING, Any
 
 from rebuilder.attest.builder import verify_rebuild
 from rebuilder.attest.consistency import verify_dossier
@@ -27,6 +25,9 @@ from rebuilder.errors import HostileInput
 from rebuilder.model.codec import parse_json, render
 from rebuilder.model.digest import Digest
 from rebuilder.model.dossier import Dossier
+
+if TYPE_CHECKING:
+    from jsonschema import Draft202012Validator
 
 VERDICT_NAME = "/verdict.dsse.json"
 VERDICT_SCHEMA, WITHDRAWAL_SCHEMA = "verdict-v1", "withdrawal-v1"
@@ -56,9 +57,11 @@ def verify_rebuild_documents(
 
 def verify_schema(payload: bytes, name: str, schema: str = VERDICT_SCHEMA) -> None:
     """Raise HostileInput unless a statement satisfies the published JSON Schema."""
+    from jsonschema import ValidationError  # noqa: PLC0415 - slow to load, and only signers and readers need it
+
     try:
         _validator(schema).validate(parse_json(payload))
-    except jsonschema.ValidationError as error:
+    except ValidationError as error:
         where = "/".join(str(part) for part in error.absolute_path)
         raise HostileInput(
             f"{name}: {where or 'statement'} does not satisfy the schema: {error.message[:200]}"
@@ -137,6 +140,8 @@ def _same(found: bytes | None, expected: bytes | None, name: str) -> None:
 
 
 @cache
-def _validator(schema: str) -> jsonschema.Draft202012Validator:
+def _validator(schema: str) -> Draft202012Validator:
+    from jsonschema import Draft202012Validator  # noqa: PLC0415
+
     text = files("rebuilder.attest").joinpath(f"schema/{schema}.schema.json").read_text("utf-8")
-    return jsonschema.Draft202012Validator(json.loads(text))
+    return Draft202012Validator(json.loads(text))

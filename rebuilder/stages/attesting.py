@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import tempfile
+import threading
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Self
 
 import zstandard
 
@@ -19,7 +21,6 @@ from rebuilder.attest.run_signer import SigningProcess
 from rebuilder.model.digest import Digest
 from rebuilder.model.dossier import Dossier
 from rebuilder.model.verdict import Verdict
-from rebuilder.publish.tree import Publication, publish
 from rebuilder.stages.attempt import Records
 from rebuilder.stages.keys import builder_key
 from rebuilder.stages.ordinals import next_ordinal
@@ -32,38 +33,64 @@ from rebuilder.world.files import digest_of, storage_errors
 LOG_LIMIT_BYTES = 256 * 1024**2
 
 
-def attest(dossier: Dossier, records: Records, world: World, signer: SigningProcess) -> Path:
-    """Have every document of a dossier signed by the signing process, publish them all, and record that.
+class Attester:
+    """The signing process and the templates, made ready while the build runs: neither needs to know what comes of it.
 
-    1. Evidence files and the builder's records are staged.
-    2. The signer, a process of its own, derives every payload again, checks, and signs.
-    3. Everything is published at once; the ledger learns of it last.
+    Leaving the context ends the process, whatever happened.
     """
-    secret = world.settings.passphrase_file
-    passphrase = passphrase_from_file(secret) if secret is not None else None
-    with storage_errors(world.settings.state):
-        world.settings.state.mkdir(parents=True, exist_ok=True, mode=0o700)
-        staging = tempfile.TemporaryDirectory(prefix="attest-", dir=world.settings.state)
-    with staging as name:
-        staged, request = Path(name, "result"), Path(name, "request")
-        stage(dossier, records, staged, blobs=world.blobs, withhold=world.settings.policy.withhold_artifacts)
-        context = make_context(
-            ensure_key(world.settings.state, Role.ATTESTATION, passphrase=passphrase),
-            builder_key(world),
-            ordinal=_ordinal(dossier, world),
-            accepts_equivalent=world.settings.policy.accept_equivalent,
-            documents=list_documents(staged),
-        )
-        write_request(request, staged, dossier, context)
-        signer.sign(request, passphrase=passphrase)
-        signed = collect_signed(request, staged)
-        documents = {path: staged / path for path in list_files(staged)}
-        publication = Publication(dossier=dossier, rebuild_id=rebuild_id(dossier, context), documents=documents)
-        directory = publish(publication, world.settings.results, world.blobs)
-        found = {path: digest_of(directory / path) for path in signed if (directory / path).is_file()}
-        place = directory.relative_to(world.settings.results).as_posix()
-        record(dossier, place, found, key=context.attester, ledger=world.ledger)
-    return directory
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._signer = SigningProcess(state=world.settings.state)
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=_load_templates, name="templates", daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._signer.end()
+
+    def attest(self, dossier: Dossier, records: Records) -> Path:
+        """Have every document of a dossier signed by the signing process, publish them all, and record that.
+
+        1. Evidence files and the builder's records are staged.
+        2. The signer, a process of its own, derives every payload again, checks, and signs.
+        3. Everything is published at once; the ledger learns of it last.
+        """
+        from rebuilder.publish.tree import Publication, publish  # noqa: PLC0415 - templates are slow to load
+
+        world = self._world
+        secret = world.settings.passphrase_file
+        passphrase = passphrase_from_file(secret) if secret is not None else None
+        with storage_errors(world.settings.state):
+            world.settings.state.mkdir(parents=True, exist_ok=True, mode=0o700)
+            staging = tempfile.TemporaryDirectory(prefix="attest-", dir=world.settings.state)
+        with staging as name:
+            staged, request = Path(name, "result"), Path(name, "request")
+            stage(dossier, records, staged, blobs=world.blobs, withhold=world.settings.policy.withhold_artifacts)
+            context = make_context(
+                ensure_key(world.settings.state, Role.ATTESTATION, passphrase=passphrase),
+                builder_key(world),
+                ordinal=_ordinal(dossier, world),
+                accepts_equivalent=world.settings.policy.accept_equivalent,
+                documents=list_documents(staged),
+            )
+            write_request(request, staged, dossier, context)
+            self._signer.sign(request, passphrase=passphrase)
+            signed = collect_signed(request, staged)
+            documents = {path: staged / path for path in list_files(staged)}
+            publication = Publication(dossier=dossier, rebuild_id=rebuild_id(dossier, context), documents=documents)
+            directory = publish(publication, world.settings.results, world.blobs)
+            found = {path: digest_of(directory / path) for path in signed if (directory / path).is_file()}
+            place = directory.relative_to(world.settings.results).as_posix()
+            record(dossier, place, found, key=context.attester, ledger=world.ledger)
+        return directory
+
+
+def _load_templates() -> None:
+    from rebuilder.publish import templates  # noqa: PLC0415
+
+    templates.load()
 
 
 def stage(dossier: Dossier, records: Records, staged: Path, *, blobs: BlobStore, withhold: bool) -> None:

@@ -75,14 +75,15 @@ def test_the_process_inherits_no_environment(tmp_path: Path, monkeypatch: pytest
     assert run_signer(staged.request, state=state)
 
 
-def test_the_process_waits_for_its_request_and_goes_with_its_context(tmp_path: Path) -> None:
+def test_the_process_waits_for_its_request_and_can_be_ended(tmp_path: Path) -> None:
     """It is started before there is anything to sign; where nothing comes of the rebuild, it is ended."""
     state = _state(tmp_path)
-    with SigningProcess(state=state) as signer:
-        staged = _staged_for(tmp_path, state)
-        assert len(signer.sign(staged.request)) == 5
-    with SigningProcess(state=state):
-        waiting = _children()
+    signer = SigningProcess(state=state)
+    staged = _staged_for(tmp_path, state)
+    assert len(signer.sign(staged.request)) == 5
+    idle = SigningProcess(state=state)
+    waiting = _children()
+    idle.end()
     assert waiting
     assert not _children() & waiting
 

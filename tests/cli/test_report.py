@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from rebuilder.model.dossier import Dossier
-from rebuilder.publish import publish
+from rebuilder.publish.tree import publish
 from tests.publish import factory, hostile
 
 Cli = Callable[..., tuple[int, str, str]]

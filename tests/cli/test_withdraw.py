@@ -20,8 +20,8 @@ from rebuilder.attest.request import collect_signed
 from rebuilder.model import codec
 from rebuilder.model.verdict import Verdict
 from rebuilder.model.withdrawal import FILE_NAME
-from rebuilder.publish import render_all
 from rebuilder.publish.layout import result_path
+from rebuilder.publish.render import render_all
 from tests.attest.factory import ATTESTER, BUILDER, Sample, dossier, publish, sign, stage
 from tests.attest.withdrawing import ask, withdrawal_of
 

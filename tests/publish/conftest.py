@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from rebuilder.publish import publish
+from rebuilder.publish.tree import publish
 from rebuilder.store.blobs import LocalBlobs
 from tests.publish import factory, hostile
 

@@ -21,7 +21,8 @@ from rebuilder.model.rebuild_id import RebuildId, render, subject_of
 from rebuilder.model.release import Artifact, FileReference, Release
 from rebuilder.model.trust import Trust
 from rebuilder.model.verdict import Control, Outcome, Verdict
-from rebuilder.publish import Document, Publication
+from rebuilder.publish.staging import Document
+from rebuilder.publish.tree import Publication
 from rebuilder.store.blobs import LocalBlobs
 
 DAY = datetime(2026, 11, 20, 9, 30, tzinfo=UTC)

@@ -10,9 +10,10 @@ import pytest
 from rebuilder.errors import StorageFailure
 from rebuilder.model import codec
 from rebuilder.model.verdict import Verdict
-from rebuilder.publish import publish, render_all, render_result
 from rebuilder.publish.index import Index, Sightings
 from rebuilder.publish.policy import PAGE_POLICY, policy_for
+from rebuilder.publish.render import render_all, render_result
+from rebuilder.publish.tree import publish
 from rebuilder.store.blobs import LocalBlobs
 from tests.publish import factory
 from tests.publish.look import Page, tree

@@ -11,9 +11,10 @@ from rebuilder.model import codec
 from rebuilder.model.cause import Cause
 from rebuilder.model.dossier import Dossier
 from rebuilder.model.verdict import Outcome, Verdict
-from rebuilder.publish import publish, words
+from rebuilder.publish import words
 from rebuilder.publish.index import Index
 from rebuilder.publish.render import render_all
+from rebuilder.publish.tree import publish
 from rebuilder.store.blobs import LocalBlobs
 from tests.publish import factory
 from tests.publish.look import Page

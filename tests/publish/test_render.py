@@ -12,8 +12,9 @@ from rebuilder.model.comparison import ArtifactComparison, Inference, InferredCa
 from rebuilder.model.dossier import Variation
 from rebuilder.model.plan import Fidelity, Pulled
 from rebuilder.model.verdict import Control, Verdict
-from rebuilder.publish import publish, words
+from rebuilder.publish import words
 from rebuilder.publish.policy import DOCUMENT_POLICY, PAGE_POLICY, REPORT_POLICY, policy_for
+from rebuilder.publish.tree import publish
 from rebuilder.store.blobs import LocalBlobs
 from tests.publish import factory
 from tests.publish.look import Page, pages

@@ -17,8 +17,9 @@ from rebuilder.model import codec
 from rebuilder.model.digest import Digest
 from rebuilder.model.dossier import Dossier
 from rebuilder.model.verdict import Verdict
-from rebuilder.publish import Publication, publish, render_all
 from rebuilder.publish.layout import blob_path
+from rebuilder.publish.render import render_all
+from rebuilder.publish.tree import Publication, publish
 from rebuilder.store.blobs import LocalBlobs
 from tests.publish import factory
 from tests.publish.look import derived, tree

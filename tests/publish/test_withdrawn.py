@@ -16,9 +16,11 @@ from rebuilder.model import codec
 from rebuilder.model.dossier import Dossier
 from rebuilder.model.verdict import Verdict
 from rebuilder.model.withdrawal import FILE_NAME, Successor, Withdrawal
-from rebuilder.publish import publish, render_all, scan
+from rebuilder.publish import scan
 from rebuilder.publish.index import Index
 from rebuilder.publish.layout import package_path, result_path
+from rebuilder.publish.render import render_all
+from rebuilder.publish.tree import publish
 from rebuilder.publish.withdrawing import publish_withdrawal
 from rebuilder.store.blobs import LocalBlobs
 from tests.attest.factory import ATTESTER, OWNER

@@ -14,6 +14,12 @@ def render(template: str, **values: object) -> bytes:
     return _ENVIRONMENT.get_template(template).render(values).encode("utf-8")
 
 
+def load() -> None:
+    """Compile every template, which `render` does one by one otherwise."""
+    for name in _ENVIRONMENT.list_templates(extensions=["j2"]):
+        _ENVIRONMENT.get_template(name)
+
+
 def _make_environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("rebuilder.publish", "templates"),
