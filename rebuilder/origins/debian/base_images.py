@@ -140,7 +140,8 @@ class BaseImages:
     def rootfs(self, lock: ImageLock, *, target: str = "") -> Digest:
         """Return the blob of a lock's root file system, from which `load` makes the same image on another machine.
 
-        It is bootstrapped unless it was kept before. Raise ConfigurationError for an image that is pulled.
+        It is bootstrapped unless it was kept before; from then on `ensure` loads it instead of making another. Raise
+        ConfigurationError for an image that is pulled.
         """
         if lock.pulled is not None:
             raise ConfigurationError(
@@ -154,6 +155,11 @@ class BaseImages:
                 return made.rootfs
             with self._workplace() as work:
                 kept = self._blobs.put_file(self._bootstrap(lock, Path(work), target=target or lock.suite))
+            if made is None:
+                image = images.image_id(kept, architecture=lock.architecture, epoch=lock.epoch, labels=_labels(lock))
+                files.write_atomically(
+                    self._made_path(digest), codec.render(Made(lock=digest, rootfs=kept, image=image))
+                )
         if made is not None and made.rootfs != kept:
             raise EnvironmentUnavailable(
                 f"the root file system of lock {digest.short} came out as {kept.short}, was {made.rootfs} before",
@@ -208,7 +214,7 @@ class BaseImages:
 
     def _make(self, lock: ImageLock, digest: Digest, engine: Engine, *, expected: Made | None, target: str) -> Made:
         with self._workplace() as work:
-            rootfs = self._bootstrap(lock, Path(work), target=target)
+            rootfs = self._kept(expected) or self._bootstrap(lock, Path(work), target=target)
             layer = files.digest_of(rootfs)
             self._progress.phase(target, "image", "loading the base image into the engine")
             image = images.load(engine, rootfs, architecture=lock.architecture, epoch=lock.epoch, labels=_labels(lock))
@@ -219,6 +225,12 @@ class BaseImages:
                 hint="the bootstrap is not reproducible here: `rebuilder image verify` shows it",
             )
         return made
+
+    def _kept(self, made: Made | None) -> Path | None:
+        """Find the root file system that an image was made of before; `load` names the image by what it reads."""
+        if made is None or made.rootfs is None or not self._blobs.has(made.rootfs):
+            return None
+        return self._blobs.path(made.rootfs)
 
     def _bootstrap(self, lock: ImageLock, work: Path, *, target: str) -> Path:
         self._progress.phase(target, "image", f"fetching {len(lock.packages)} packages of the base image")
