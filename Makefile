@@ -1,6 +1,6 @@
 # The front door. `make` alone explains itself; every target does the set-up that it needs.
 .DEFAULT_GOAL := help
-.PHONY: chaos help setup lock engine packages test-packages all-packages bench-packages demo test test-all check format bench up down logs clean doctor
+.PHONY: chaos farm help setup lock engine packages test-packages all-packages bench-packages demo test test-all check format bench up down logs clean doctor
 SHELL := /bin/sh
 MAKEFLAGS += --no-print-directory
 
@@ -31,7 +31,7 @@ test-all: setup all-packages engine ## run every test, the dear ones too (may ta
 	$(WITH_ENGINE) $(PYTEST) $(ARGS) $(TESTS)
 
 chaos: setup test-packages ## 500 short jobs on a real farm with 40 kills (CHAOS_SEED=n for another course)
-	$(PY) -m pytest -q tests/workers/test_celery.py -k "chaos and 100" $(ARGS)
+	$(PY) -m pytest -q tests/workers/test_chaos.py -k 500-jobs $(ARGS)
 
 check: setup ## format, lint, types and the fast tests, without engine and network
 	$(PY) -m ruff format --check .
@@ -70,15 +70,19 @@ engine: setup ## use the container engine that answers, or install and start one
 up: setup packages engine ## bring up a farm on this machine (compose.yaml, docs/FARM.md)
 	@$(WITH_ENGINE) $(PY) -m tools.farm up
 
+farm: setup ## ask the farm, or tell it something: make farm ARGS="status", "sync deb:trixie-security", "submit deb:trixie/cjson"
+	@$(WITH_ENGINE) $(PY) -m tools.farm rebuilder $(ARGS)
+
 logs: setup ## follow what the farm says (ARGS=signer: one part of it)
 	@$(WITH_ENGINE) $(PY) -m tools.farm logs $(ARGS)
 
-down: setup ## stop the farm that make started, then the container engine that it started, and no other
-	@$(WITH_ENGINE) $(PY) -m tools.farm down
+down: setup ## stop the farm (ARGS=--volumes: forget what it holds), then the engines that make started, and no other
+	@$(WITH_ENGINE) $(PY) -m tools.farm down $(ARGS)
 	@$(PY) -m tools.engine down
 
 doctor: setup ## say what this machine lacks and how to get it
 	@.venv/bin/rebuilder doctor $(ARGS)
 
-clean: ## remove the virtual environment and the tools' caches (not results/, not the downloads)
-	rm -rf .venv .state .mypy_cache .ruff_cache .pytest_cache .hypothesis
+clean: ## remove the virtual environment and the tools' caches (not results/, not the downloads, not a farm)
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find .state -mindepth 1 -maxdepth 1 ! -name farm ! -name engine -exec rm -rf {} + 2>/dev/null || true

@@ -1,8 +1,8 @@
 """Start a container engine of Debian's docker.io, and stop exactly that one again.
 
 What was started is written to `engine.json` before anything waits for it: process id and start time (field 22 of
-/proc/PID/stat), which no other process can have. Containers here never have network, so the daemon gets no bridge and
-leaves the machine's packet filter alone.
+/proc/PID/stat), which no other process can have. Builds never have network, so the daemon gets no bridge and leaves the
+machine's packet filter alone; one for a farm's services (`Place.networks`) makes the networks that it is asked for.
 """
 
 from __future__ import annotations
@@ -20,6 +20,10 @@ from rebuilder.doctor.engine import Answer, ask
 from rebuilder.world import process
 
 WITHOUT_NETWORK = ("--bridge=none", "--iptables=false", "--ip-forward=false", "--ip-masq=false")
+WITH_NETWORKS = ("--bridge=none",)
+"""No network but those that somebody makes: each with its rules in the machine's packet filter."""
+LONGEST_ROOT = 70
+"""Characters of a directory below which an engine's sockets fit: the kernel takes 107 in all."""
 START_S = 60
 STOP_S = 30
 
@@ -38,6 +42,8 @@ class Place:
     run: Path = Path("/var/run/docker")
     data: Path | None = None
     """None for the engine's own default."""
+    networks: bool = False
+    """Whether its containers may have networks."""
 
     @property
     def address(self) -> str:
@@ -58,9 +64,9 @@ class Place:
 DEFAULT = Place(state=Path("/run/rebuilder"))
 
 
-def below(root: Path) -> Place:
+def below(root: Path, *, networks: bool = False) -> Place:
     """Describe an engine of its own, everything under one directory, beside whatever the machine runs."""
-    return Place(state=root, socket=root / "docker.sock", run=root / "run", data=root / "data")
+    return Place(state=root, socket=root / "docker.sock", run=root / "run", data=root / "data", networks=networks)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,13 +86,14 @@ def start(place: Place) -> Answer:
     if program is None:
         raise EngineError("no dockerd to start: docker.io is not installed")
     _refuse_second(place)
+    _refuse_unfit(place)
     forget_stale(place)
     place.state.mkdir(parents=True, exist_ok=True)
     own = ["--host", place.address, "--pidfile", str(place.state / "dockerd.pid"), "--log-level=warn"]
     if place.data:
         own += ["--data-root", str(place.data), "--exec-root", str(place.run)]
     # A machine with a configuration of its own keeps it: a flag that is also in the file would be refused.
-    flags = [] if place.data is None and Path("/etc/docker/daemon.json").exists() else WITHOUT_NETWORK
+    flags = [] if place.data is None and Path("/etc/docker/daemon.json").exists() else _networks(place)
     pid = _spawn([str(program), *own, *flags], place.log)
     write_record(place, pid)
     answer = wait_for(place.address, START_S, alive=lambda: start_ticks(pid) is not None)
@@ -169,6 +176,27 @@ def _refuse_second(place: Place) -> None:
             f"a dockerd runs already (process {others[0]}) but does not answer at {place.address}; "
             "set DOCKER_HOST to where it listens"
         )
+
+
+def _refuse_unfit(place: Place) -> None:
+    """Refuse what dockerd would say less clearly, or not at all."""
+    if place.data and len(str(place.state)) > LONGEST_ROOT:
+        raise EngineError(f"{place.state} is too long a name for an engine's sockets; use a directory nearer to /")
+    if not place.networks:
+        return
+    words = ["iptables", "--wait", "5", "-n", "-L", "FORWARD"]
+    program = process.find(words[0])
+    done = program and subprocess.run([program, *words[1:]], capture_output=True, text=True, check=False, timeout=30)
+    if not done or done.returncode != 0:
+        why = done.stderr.strip().partition("\n")[0] if done else "it is not installed"
+        raise EngineError(
+            f"networks between containers need iptables, which does not work here: {why[:200]}\n"
+            "  set DOCKER_HOST to an engine that has networks already, or use a machine whose kernel has netfilter"
+        )
+
+
+def _networks(place: Place) -> tuple[str, ...]:
+    return WITH_NETWORKS if place.networks else WITHOUT_NETWORK
 
 
 def _spawn(argv: list[str], log: Path) -> int:

@@ -1,4 +1,4 @@
-"""A container engine for this machine: `python -m tools.engine up|down|status|address [--root DIRECTORY]`.
+"""A container engine for this machine: `python -m tools.engine up|down|status|address [--root DIRECTORY [--networks]]`.
 
     up        use the engine that answers (DOCKER_HOST, Docker's socket, Podman's); else, as root on Debian or Ubuntu,
               install docker.io and start it; else say what to do
@@ -6,7 +6,8 @@
     status    say which engine answers
     address   print its address alone, for DOCKER_HOST
 
-`--root` is for trying all this beside a running engine: an engine of its own with everything under one directory.
+`--root` is an engine of its own with everything under one directory, beside whatever else runs: for builds alone, or
+with `--networks` for a farm's services.
 """
 
 from __future__ import annotations
@@ -37,9 +38,12 @@ def main(words: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="tools.engine", description=__doc__)
     parser.add_argument("verb", choices=("up", "down", "status", "address"))
     parser.add_argument("--root", type=Path, help="an engine of its own, under this directory")
+    parser.add_argument("--networks", action="store_true", help="whose containers may have networks; needs --root")
     options = parser.parse_args(words)
-    place = daemon.below(options.root.absolute()) if options.root else daemon.DEFAULT
-    addresses = (place.address,) if options.root else _addresses()
+    if options.networks and not options.root:
+        parser.error("--networks needs --root")
+    place = daemon.below(options.root.absolute(), networks=options.networks) if options.root else daemon.DEFAULT
+    addresses = (place.address,) if options.root else chosen_addresses()
     try:
         match options.verb:
             case "up":
@@ -102,7 +106,8 @@ def address(addresses: tuple[str, ...]) -> int:
     return 0
 
 
-def _addresses() -> tuple[str, ...]:
+def chosen_addresses() -> tuple[str, ...]:
+    """Where to ask: what DOCKER_HOST says, and nowhere else, or the usual places."""
     chosen = os.environ.get("DOCKER_HOST")
     return (chosen,) if chosen else default_addresses()
 

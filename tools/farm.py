@@ -1,13 +1,15 @@
-"""The farm of compose.yaml on this machine: `python -m tools.farm up|down|logs|config|run WORD…`.
+"""The farm of compose.yaml on this machine: `python -m tools.farm up|down|logs|rebuilder|config|run WORD…`.
 
-    up      make what is missing (secrets, the base image, wheels), build the images, start everything
-    down    stop it; the ledger, the blobs and the results stay
-    logs    follow what it says
-    config  check compose.yaml
-    run     anything else that Compose knows: `run ps`, `run exec coordinator rebuilder status`
+    up         make what is missing (secrets, settings, images, what builds start from), start everything
+    down       stop it; the ledger, the blobs and the results stay, but with --volumes
+    logs       follow what it says
+    rebuilder  what a person asks or tells it: `rebuilder status`, `rebuilder sync deb:trixie-security`
+    config     check compose.yaml
+    run        anything else that Compose knows: `run ps`, `run restart signer`
 
 Settings by environment: FARM_BASE (an image to start from, instead of the local bootstrap), FARM_ENGINE (socket of the
-engine that builds), FARM_QUORUM, FARM_WEB (address and port), FARM_BUILDERS (2 or more).
+engine that builds), FARM_SUITES (what base images are made for), FARM_QUORUM, FARM_WEB (address and port),
+FARM_BUILDERS (2 or more).
 """
 
 from __future__ import annotations
@@ -16,15 +18,18 @@ import argparse
 import os
 import re
 import shutil
-import stat
 import subprocess
 import sys
 from pathlib import Path
 
 from packaging.markers import Marker
 
-from tools import farm_base, farm_secrets
+from rebuilder.errors import RebuilderError
+from tools import farm_base, farm_engine, farm_secrets, farm_settings
 from tools.compose import ComposeError, command
+from tools.daemon import EngineError
+from tools.farm_engine import Engines
+from tools.farm_settings import SettingsError
 
 ROOT = Path(__file__).resolve().parent.parent
 STATE = ROOT / ".state" / "farm"
@@ -33,46 +38,87 @@ UID = 1000
 PYTHON = "3.11.2"
 """Of Debian bookworm, which the images are made of."""
 _MARKED = re.compile(r"(?P<name>\S+==\S+) ; (?P<marker>.+?)(?: \\)?$")
-SOCKET = "/var/run/docker.sock"
+SUITES = "trixie trixie-security"
+WEB = "127.0.0.1:8080"
 LEAST_BUILDERS = 2
 
 
 def main(words: list[str]) -> int:
     """Do what the verb says; the status is Compose's, or 4 when something cannot be had."""
-    parser = argparse.ArgumentParser(prog="tools.farm", description=__doc__)
-    parser.add_argument("verb", choices=("up", "down", "logs", "config", "run"))
+    parser = argparse.ArgumentParser(
+        prog="tools.farm", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("verb", choices=("up", "down", "logs", "rebuilder", "config", "run"))
     parser.add_argument("words", nargs=argparse.REMAINDER)
     options = parser.parse_args(words)
     try:
-        match options.verb:
-            case "up":
-                return up()
-            case "down":
-                return compose("down", "--remove-orphans") if STATE.is_dir() else 0
-            case "logs":
-                return compose("logs", "--follow", "--tail", "200", *options.words)
-            case "config":
-                return compose("config", "--quiet")
-            case _:
-                return compose(*options.words)
-    except ComposeError as error:
+        return 0 if options.verb == "down" and not STATE.is_dir() else do(options.verb, options.words)
+    except (ComposeError, EngineError, SettingsError, RebuilderError) as error:
         print(f"farm: {error}", file=sys.stderr)
         return 4
 
 
-def up() -> int:
+def do(verb: str, words: list[str]) -> int:
+    """Do it with the engines of this machine."""
+    engines = farm_engine.choose(os.environ)
+    match verb:
+        case "up":
+            return up(engines)
+        case "down":
+            return down(engines, words)
+        case "rebuilder":
+            return operate(engines, words)
+        case "logs":
+            return compose(engines, "logs", "--follow", "--tail", "200", *words)
+        case "config":
+            return compose(engines, "config", "--quiet")
+        case _:
+            return compose(engines, *words)
+
+
+def up(engines: Engines) -> int:
     """Bring it up; whatever is there already is left as it is."""
+    farm_settings.prepare(STATE / "settings")
     farm_secrets.prepare(STATE, builders=_builders(), architecture=_architecture(), owner=UID)
     _more_builders(_builders())
-    if "FARM_BASE" not in os.environ and (status := farm_base.main()) != 0:
+    farm_engine.start(engines)
+    if "FARM_BASE" not in os.environ and (status := farm_base.make(engines.services)) != 0:
         return status
     wheels()
     # One image first: the classic builder would install the program once for each of those that it builds at a time.
     return (
-        compose("build", "--quiet", "coordinator")
-        or compose("build", "--quiet")
-        or compose("up", "--detach", "--wait", "--wait-timeout", "300")
+        compose(engines, "build", "--quiet", "coordinator")
+        or compose(engines, "build", "--quiet")
+        or bases(engines, _suites())
+        or compose(engines, "up", "--detach", "--wait", "--wait-timeout", "300")
+        or _welcome()
     )
+
+
+def down(engines: Engines, words: list[str]) -> int:
+    """Stop it, and the engine that was started for it."""
+    status = compose(engines, "down", "--remove-orphans", *words) if farm_engine.answers(engines) else 0
+    farm_engine.stop()
+    return status
+
+
+def bases(engines: Engines, suites: list[str]) -> int:
+    """Make what builds of these suites start from; of what is there already, nothing."""
+    print(
+        f"farm: base images for {', '.join(suites)} (half a minute each where the archive has newer ones)", flush=True
+    )
+    return compose(engines, "run", "--rm", "--no-deps", "--no-TTY", "bases", "bases", *suites)
+
+
+def operate(engines: Engines, words: list[str]) -> int:
+    """Run one of the operator's verbs. What a sync queues is planned soon: base images are brought up to date first."""
+    if not farm_engine.answers(engines):
+        raise EngineError("the farm is not running: `make up`")
+    if words[:1] == ["sync"] and "--dry-run" not in words:
+        suites = [word.removeprefix("deb:") for word in words[1:] if word.startswith("deb:")]
+        if suites and (status := bases(engines, suites)) != 0:
+            return status
+    return compose(engines, "run", "--rm", "--no-deps", *_terminal(), "operator", *words)
 
 
 def wheels() -> None:
@@ -108,29 +154,30 @@ def for_base(lock: str) -> str:
     return "\n".join([*kept, ""])
 
 
-def compose(*words: str) -> int:
-    """Run Compose on our files."""
+def compose(engines: Engines, *words: str) -> int:
+    """Run Compose on our files, with the services' engine."""
     files = [word for path in (COMPOSE, STATE / "more.yaml") if path.is_file() for word in ("--file", str(path))]
     argv = [*command(), "--project-directory", str(ROOT), *files, *words]
-    return subprocess.run(argv, env=environment(dict(os.environ)), check=False).returncode
+    return subprocess.run(argv, env=environment(dict(os.environ), engines), check=False).returncode
 
 
-def environment(words: dict[str, str]) -> dict[str, str]:
+def environment(words: dict[str, str], engines: Engines) -> dict[str, str]:
     """Fill in what compose.yaml asks for."""
     base = words.get("FARM_BASE", farm_base.IMAGE)
-    socket = Path(words.get("FARM_ENGINE", SOCKET))
-    group = str(socket.stat().st_gid) if socket.exists() and stat.S_ISSOCK(socket.stat().st_mode) else "0"
+    group = str(engines.builds.stat().st_gid) if engines.builds.is_socket() else "0"
     own = {
+        "DOCKER_HOST": engines.services,
         "FARM_BASE": base,
         "FARM_UID": str(UID),
         "FARM_ARCHITECTURE": _architecture(),
-        "FARM_ENGINE": str(socket),
+        "FARM_ENGINE": str(engines.builds),
         "FARM_ENGINE_GROUP": group,
-        # The local base has everything: its build has no network. The classic builder needs no image from a registry.
-        "FARM_BUILD_NETWORK": "none" if base == farm_base.IMAGE else "default",
+        # The local base has everything: its build has no network. An engine of our own has only networks that are made.
+        # The classic builder needs no image from a registry.
+        "FARM_BUILD_NETWORK": "none" if base == farm_base.IMAGE else "host" if engines.own else "default",
         "DOCKER_BUILDKIT": words.get("DOCKER_BUILDKIT", "0"),
     }
-    return {**words, **own}
+    return {**words, **farm_settings.proxies(words), **own}
 
 
 def _more_builders(count: int) -> None:
@@ -142,6 +189,7 @@ def _more_builders(count: int) -> None:
             f"  {name}:",
             f"    extends: {{file: {COMPOSE}, service: builder-1}}",
             "    volumes: !override",
+            "      - ./.state/farm/settings:/etc/rebuilder:ro",
             f"      - ./.state/farm/{name}:/state",
             f"      - {name}:/cache",
             "      - ${FARM_ENGINE:-/var/run/docker.sock}:/run/engine.sock",
@@ -153,6 +201,21 @@ def _more_builders(count: int) -> None:
     lines += ["volumes:"]
     lines += [f"  builder-{number}: {{labels: {{rebuilder: farm}}}}" for number in range(LEAST_BUILDERS + 1, count + 1)]
     path.write_text("\n".join([*lines, ""]))
+
+
+def _welcome() -> int:
+    print(
+        f"farm: up; results at http://{os.environ.get('FARM_WEB', WEB)}/, `make farm ARGS=status` asks it", flush=True
+    )
+    return 0
+
+
+def _suites() -> list[str]:
+    return os.environ.get("FARM_SUITES", SUITES).split()
+
+
+def _terminal() -> list[str]:
+    return [] if sys.stdin.isatty() and sys.stdout.isatty() else ["--no-TTY"]
 
 
 def _builders() -> int:

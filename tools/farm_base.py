@@ -1,4 +1,4 @@
-"""The system that the farm's images start from, where no image registry is at hand: `python -m tools.farm_base`.
+"""The system that the farm's images start from, where no image registry is at hand.
 
 Debian bookworm with the packages of deploy/packages, by mmdebstrap from the archive that this machine's apt is
 configured for, apt verifying every file; loaded into the engine as `rebuilder/farm-base`. Made again when that list
@@ -32,9 +32,9 @@ def wanted() -> str:
     return hashlib.sha256("\n".join([SUITE, *packages()]).encode()).hexdigest()
 
 
-def main() -> int:
-    """Make the image unless it is there; 0 when it is, 4 when it cannot be made."""
-    if present() == wanted():
+def make(engine: str) -> int:
+    """Make the image unless that engine has it; 0 when it has, 4 when it cannot be made."""
+    if present(engine) == wanted():
         return 0
     for site in archives():
         with tempfile.TemporaryDirectory(prefix="farm-base-") as name:
@@ -42,7 +42,8 @@ def main() -> int:
             print(f"farm: bootstrapping {IMAGE} ({SUITE}, {len(packages())} packages; about two minutes)", flush=True)
             if subprocess.run(command(site, tar), check=False, stdin=subprocess.DEVNULL).returncode == 0:
                 change = ("--change", f"LABEL rebuilder=farm {LABEL}={wanted()}")
-                subprocess.run(["docker", "import", *change, tar, IMAGE], check=True, stdout=subprocess.DEVNULL)
+                words = ["docker", "--host", engine, "import", *change, str(tar), IMAGE]
+                subprocess.run(words, check=True, stdout=subprocess.DEVNULL)
                 return 0
     print(f"farm: no configured archive gave a {SUITE}; name an image with FARM_BASE=…", file=sys.stderr)
     return 4
@@ -65,14 +66,9 @@ def command(site: str, tar: Path) -> list[str]:
     ]
 
 
-def present() -> str:
-    """Say what the image that is there was made of; nothing when there is none."""
+def present(engine: str) -> str:
+    """Say what the image that an engine has was made of; nothing when there is none."""
     form = f'{{{{index .Config.Labels "{LABEL}"}}}}'
-    done = subprocess.run(
-        ["docker", "image", "inspect", "--format", form, IMAGE], capture_output=True, text=True, check=False
-    )
+    words = ["docker", "--host", engine, "image", "inspect", "--format", form, IMAGE]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
     return done.stdout.strip() if done.returncode == 0 else ""
-
-
-if __name__ == "__main__":
-    sys.exit(main())

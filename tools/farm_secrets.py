@@ -51,7 +51,9 @@ def prepare(root: Path, *, builders: int, architecture: str, owner: int) -> None
     _passwords(root / "secrets")
     coordinator = ensure_key(root / "coordinator", Role.COORDINATOR)
     attestation = _attestation(root)
-    _write(root / "coordinator" / "attestation.pub", attestation.pem)
+    for reader in ("coordinator", "operator"):
+        _write(root / reader / "attestation.pub", attestation.pem)
+    (root / "bases").mkdir(exist_ok=True, mode=0o700)
     for member in members(builders):
         state = root / member.name
         key = ensure_key(state, member.role)

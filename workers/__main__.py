@@ -18,10 +18,12 @@ from rebuilder.model.job import JobKind
 from rebuilder.store.blobs import LocalBlobs
 from rebuilder.store.opening import open_database
 from rebuilder.store.schema import Preparation
+from rebuilder.world.http import HttpFetcher
+from workers.bases import make_bases
 from workers.enrolling import enrol_here
 from workers.garbage import LocalStore, Retention, collect
 from workers.observing import configure_logs
-from workers.running import Ports, run_coordinator, run_web, run_worker
+from workers.running import LoggedProgress, Ports, run_coordinator, run_web, run_worker
 from workers.starting import now, open_blobs
 
 _KINDS = tuple(kind.value for kind in JobKind)
@@ -90,6 +92,16 @@ def enrol(given: tuple[Settings, str, int], kind: str, name: str, token_file: Pa
     enrolled = enrol_here(JobKind(kind), given[0], token_file=token_file, name=name)
     offered = ", ".join((*enrolled.tags, *enrolled.resources))
     click.echo(f"enrolled key {enrolled.keyid} for {', '.join(enrolled.roles)} ({offered}) in {enrolled.fault_domain}")
+
+
+@main.command()
+@click.argument("suites", nargs=-1, required=True, metavar="SUITE…")
+@click.pass_obj
+def bases(given: tuple[Settings, str, int], suites: tuple[str, ...]) -> None:
+    """Bootstrap, as root, the base images of SUITES into the cache of a planner, as the archive is now."""
+    configure_logs("bases", sys.stderr)
+    for lock, rootfs in make_bases(suites, given[0], HttpFetcher(), LoggedProgress(), now()):
+        click.echo(f"{lock.suite} {lock.architecture}: {len(lock.packages)} packages, root file system {rootfs}")
 
 
 @main.command()

@@ -12,22 +12,37 @@ import pytest
 
 from rebuilder.doctor.packages import Need, load_packages
 from tools import compose, farm, farm_base, farm_secrets
+from tools.farm_engine import Engines
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+BY_HAND = {"bases", "operator"}
+CAGE = ["no-new-privileges:true", "seccomp:./deploy/cage.json"]
+NOWHERE = Engines(services="unix:///nonexistent", builds=Path("/var/run/docker.sock"), own=False)
 
 
-@pytest.fixture(scope="module")
-def config() -> dict[str, Any]:
+def read(*words: str) -> dict[str, Any]:
     """Let Compose read the file, as `make up` does."""
     done = subprocess.run(
-        [*compose.command(), "--file", str(ROOT / "compose.yaml"), "config", "--format", "json"],
-        env=farm.environment({"PATH": "/usr/bin:/bin", "HOME": "/nonexistent"}),
+        [*compose.command(), "--file", str(ROOT / "compose.yaml"), *words, "config", "--format", "json"],
+        env=farm.environment({"PATH": "/usr/bin:/bin", "HOME": "/nonexistent"}, NOWHERE),
         capture_output=True,
         text=True,
         check=True,
         timeout=300,
     )
     return dict(json.loads(done.stdout))
+
+
+@pytest.fixture(scope="module")
+def config() -> dict[str, Any]:
+    """Give what `make up` starts."""
+    return read()
+
+
+@pytest.fixture(scope="module")
+def by_hand() -> dict[str, Any]:
+    """Give the services that run for a moment, when a person says so."""
+    return {name: service for name, service in read("--profile", "*")["services"].items() if name in BY_HAND}
 
 
 @pytest.mark.live  # where Compose is not installed, apt fetches it
@@ -38,10 +53,31 @@ def test_no_service_has_privileges(config: dict[str, Any]) -> None:
         assert service["cap_drop"] == ["ALL"], name
         assert "cap_add" not in service, name
         assert "privileged" not in service, name
-        assert service["security_opt"] == ["no-new-privileges:true"], name
+        assert service["security_opt"][0] == "no-new-privileges:true", name
         assert service["user"] == "1000:1000", name
         assert service["pids_limit"] <= 512, name
         assert service["healthcheck"]["test"], name
+
+
+@pytest.mark.live  # where Compose is not installed, apt fetches it
+def test_only_who_opens_archives_may_make_a_namespace(config: dict[str, Any]) -> None:
+    """Comparer and planner have the filter that lets a child be cut off; everybody else has the engine's own."""
+    filters = {name: service["security_opt"][1:] for name, service in config["services"].items()}
+    assert {name for name, words in filters.items() if words} == {"comparer", "planner"}
+    assert filters["comparer"] == filters["planner"] == CAGE[1:]
+
+
+def test_the_filter_lets_one_kind_of_namespace_be_made() -> None:
+    """CLONE_NEWUSER with CLONE_NEWNET by unshare, none by clone; no call by which its root would reach further."""
+    profile = json.loads((ROOT / "deploy" / "cage.json").read_text())
+    rules = [rule for rule in profile["syscalls"] if rule["action"] == "SCMP_ACT_ERRNO"]
+    assert len(rules) == len(profile["syscalls"])
+    (unshare,) = (rule for rule in rules if rule["names"] == ["unshare"])
+    assert unshare["args"] == [{"index": 0, "value": 0x10000000 | 0x40000000, "op": "SCMP_CMP_NE"}]
+    clone = {rule["args"][0]["value"] for rule in rules if rule["names"] == ["clone"]}
+    assert sum(clone) == 0x7E020000
+    whole = {name for rule in rules if "args" not in rule for name in rule["names"]}
+    assert {"mount", "setns", "chroot", "bpf", "keyctl", "ptrace", "clone3", "io_uring_setup"} <= whole
 
 
 @pytest.mark.live  # where Compose is not installed, apt fetches it
@@ -83,6 +119,58 @@ def test_networks_keep_roles_apart(config: dict[str, Any]) -> None:
     ports = {name: service["ports"] for name, service in config["services"].items() if service.get("ports")}
     assert list(ports) == ["web"]
     assert ports["web"][0]["host_ip"] == "127.0.0.1"
+
+
+@pytest.mark.live  # where Compose is not installed, apt fetches it
+def test_what_runs_by_hand_is_not_started(config: dict[str, Any], by_hand: dict[str, Any]) -> None:
+    """The operator's verbs and the bootstrap of base images are no part of a running farm."""
+    assert set(by_hand) == BY_HAND
+    assert not BY_HAND & set(config["services"])
+    for name, service in by_hand.items():
+        assert service["read_only"] is True, name
+        assert service["cap_drop"] == ["ALL"], name
+        assert service["restart"] == "no", name
+        assert "ports" not in service, name
+        assert not any(volume["target"] == "/run/engine.sock" for volume in service["volumes"]), name
+
+
+@pytest.mark.live  # where Compose is not installed, apt fetches it
+def test_the_operator_has_the_ledger_and_no_privilege(by_hand: dict[str, Any]) -> None:
+    """His verbs write into the ledger and read archives and results; he wakes nobody, signs nothing and is not root."""
+    operator = by_hand["operator"]
+    assert "cap_add" not in operator
+    assert operator["user"] == "1000:1000"
+    assert operator["security_opt"] == CAGE
+    assert set(operator["networks"]) == {"ledger", "mirrors"}
+    assert [secret["source"] for secret in operator["secrets"]] == ["postgres_password"]
+    assert {volume["target"] for volume in operator["volumes"] if volume.get("read_only")} == {
+        "/etc/rebuilder",
+        "/results",
+    }
+
+
+@pytest.mark.live  # where Compose is not installed, apt fetches it
+def test_the_bootstrap_has_privileges_and_nothing_to_take(by_hand: dict[str, Any]) -> None:
+    """It is root in its container and may mount there: so it has no secret, no engine, no ledger and no farm."""
+    bases = by_hand["bases"]
+    assert "privileged" not in bases
+    assert "NET_ADMIN" not in bases["cap_add"]
+    assert "secrets" not in bases
+    assert set(bases["networks"]) == {"mirrors"}
+    assert {volume["source"] for volume in bases["volumes"] if volume["type"] == "volume"} == {"planner-cache"}
+    paths = {Path(volume["source"]).name for volume in bases["volumes"] if volume["type"] == "bind"}
+    assert paths == {"settings", "bases"}
+
+
+@pytest.mark.live  # where Compose is not installed, apt fetches it
+def test_every_role_reads_the_settings_and_none_writes_them(config: dict[str, Any]) -> None:
+    """One directory, mounted for reading, wherever the program of the farm runs with a coordinator."""
+    for name, service in config["services"].items():
+        if "REBUILDER_FARM_COORDINATOR" not in service.get("environment", {}):
+            continue
+        found = [volume for volume in service["volumes"] if volume["target"] == "/etc/rebuilder"]
+        assert [volume["read_only"] for volume in found] == [True], name
+        assert service["environment"]["REBUILDER_CONFIG"] == "/etc/rebuilder/rebuilder.toml"
 
 
 @pytest.mark.live  # where Compose is not installed, apt fetches it
