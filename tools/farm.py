@@ -60,12 +60,12 @@ def main(words: list[str]) -> int:
 
 def do(verb: str, words: list[str]) -> int:
     """Do it with the engines of this machine."""
+    if verb == "down":
+        return down(words)
     engines = farm_engine.choose(os.environ)
     match verb:
         case "up":
             return up(engines)
-        case "down":
-            return down(engines, words)
         case "rebuilder":
             return operate(engines, words)
         case "logs":
@@ -95,11 +95,13 @@ def up(engines: Engines) -> int:
     )
 
 
-def down(engines: Engines, words: list[str]) -> int:
-    """Stop it, and the engine that was started for it."""
-    status = compose(engines, "down", "--remove-orphans", *words) if farm_engine.answers(engines) else 0
-    farm_engine.stop()
-    return status
+def down(words: list[str]) -> int:
+    """Stop it, and the engine that was started for it, even when nothing else can be done any more."""
+    try:
+        engines = farm_engine.choose(os.environ)
+        return compose(engines, "down", "--remove-orphans", *words) if farm_engine.answers(engines) else 0
+    finally:
+        farm_engine.stop()
 
 
 def bases(engines: Engines, suites: list[str]) -> int:

@@ -131,4 +131,4 @@ def _give(root: Path, owner: int) -> None:
         return
     for path in (root, *root.rglob("*")):
         if not path.is_relative_to(root / "wheels") and not path.is_symlink():
-            os.chown(path, owner, owner)
+            os.chown(path, owner, owner, follow_symlinks=False)

@@ -204,3 +204,20 @@ def test_what_a_sync_imports_gets_its_base_images_first(monkeypatch: pytest.Monk
         ("deb:trixie", "--dry-run"),
         ("operator", "status"),
     ]
+
+
+def test_a_farm_is_stopped_when_nothing_answers_any_more(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The builds' engine is gone: `down` says so, and has stopped the services' engine all the same."""
+    stopped: list[bool] = []
+    monkeypatch.setattr(farm_engine, "stop", lambda: stopped.append(True))
+    monkeypatch.setattr(farm, "STATE", machine)
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{machine}/absent.sock")
+    assert farm.main(["down"]) == 4
+    assert stopped == [True]
+
+
+def test_what_was_never_up_is_down(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without .state/farm no engine is asked: `make down` of a machine that has no farm goes on to its engine."""
+    monkeypatch.setattr(farm, "STATE", machine / "absent")
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{machine}/absent.sock")
+    assert farm.main(["down"]) == 0
