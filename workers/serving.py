@@ -19,6 +19,10 @@ from workers.roles.place import Place, Step
 _PAUSE_S = 2.0
 
 
+def no_rest() -> None:
+    """Do nothing when nothing is owed."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Post:
     """A role as one process fills it."""
@@ -28,6 +32,8 @@ class Post:
     place: Place
     leases: Leases
     heartbeat_s: float
+    rest: Callable[[], None] = no_rest
+    """Called whenever nothing is owed: what can wait until then is done now."""
 
 
 def serve(post: Post, job: int | None = None) -> int:
@@ -40,6 +46,7 @@ def serve(post: Post, job: int | None = None) -> int:
         do(post, claim)
         served += 1
         claim = post.leases.claim(post.kind)
+    post.rest()
     return served
 
 

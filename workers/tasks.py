@@ -53,6 +53,7 @@ def _add(app: Celery, kind: JobKind, settings: Settings, post: Callable[[JobKind
         except UntrustedError as error:
             structlog.stdlib.get_logger("wake").warning("refused", task=self.name, error=str(error))
             here.leases.refused(self.name, str(error))
+            here.rest()  # it may have been sent to a process that was killed before it could rest
             return
         serve(here, job)
 

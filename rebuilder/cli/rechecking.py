@@ -22,7 +22,7 @@ from rebuilder.model.dossier import Dossier
 from rebuilder.model.withdrawal import FILE_NAME, Withdrawal
 from rebuilder.origins.debian.recheck import reauthenticate
 from rebuilder.publish import pages, scan
-from rebuilder.publish.render import PENDING
+from rebuilder.publish.pending import PENDING
 from rebuilder.publish.summary import newest_beside, summarize
 from rebuilder.world.files import read
 

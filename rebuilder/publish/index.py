@@ -83,12 +83,19 @@ def newest_of(summaries: Iterable[Summary]) -> tuple[Summary, ...]:
     return tuple(sorted(newest.values(), key=lambda summary: summary.path))
 
 
-def replace_package(index: Index, package: str, newest: Iterable[Summary], unreadable: Iterable[Unreadable]) -> Index:
-    """Return the same index with one package's entries exchanged, in the order in which a full run would give them."""
-    prefix = f"{package}/"
-    results = [*(summary for summary in index.results if not summary.path.startswith(prefix)), *newest]
-    damaged = [*(entry for entry in index.unreadable if not entry.path.startswith(prefix)), *unreadable]
+def replace_packages(index: Index, renewed: Mapping[str, tuple[Iterable[Summary], Iterable[Unreadable]]]) -> Index:
+    """Return the same index with some packages' entries exchanged, in the order in which a full run would give them."""
+    results = [summary for summary in index.results if _package_of(summary.path) not in renewed]
+    damaged = [entry for entry in index.unreadable if _package_of(entry.path) not in renewed]
+    for newest, unreadable in renewed.values():
+        results.extend(newest)
+        damaged.extend(unreadable)
     return make_index(sorted(results, key=lambda summary: summary.path), damaged)
+
+
+def _package_of(path: str) -> str:
+    """Return the package's directory of a result's."""
+    return "/".join(path.split("/", 2)[:2])
 
 
 def sightings(result: Result) -> dict[Digest, tuple[Sighting, ...]]:

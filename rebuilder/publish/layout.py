@@ -88,6 +88,11 @@ def package_path(dossier: Dossier) -> PurePosixPath:
     return PurePosixPath(encode_part(ecosystem), encode_part(release.name))
 
 
+def is_package(path: PurePosixPath) -> bool:
+    """Whether a path could be a package's, relative to the results."""
+    return len(path.parts) == 2 and path.parts[0] not in TOP_LEVEL_NAMES and all(map(_is_plain, path.parts))
+
+
 def group_path(dossier: Dossier) -> PurePosixPath:
     """`<ecosystem>/<name>/<version>/<architecture>`: where `latest.json` points among rebuilds of the same thing."""
     version = dossier.plan.version if dossier.plan else dossier.release.version

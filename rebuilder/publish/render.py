@@ -1,12 +1,13 @@
 """The one renderer: pages, badges, lists and feeds are a pure function of the documents under `results/`.
 
-`render_all` makes everything again; `render_package` makes what one more result changes. Both give the same bytes.
+`render_all` makes everything again; `show` makes what one more result changes. Both give the same bytes. The lists of
+everything grow with everything: who publishes much leaves them to `render_pending`, once for many results.
 Nothing here looks at the clock: a page is as new as the newest conclusion it shows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path, PurePosixPath
 
@@ -17,11 +18,12 @@ from rebuilder.publish import index as lists
 from rebuilder.publish import layout, pages, scan, summary
 from rebuilder.publish.badge import badge_json, badge_svg
 from rebuilder.publish.feed import feed_atom
+from rebuilder.publish.pending import PENDING, pending_in
 from rebuilder.publish.staging import Staging, staging
 from rebuilder.world.files import read
 
-PENDING = PurePosixPath(".pending")
-"""Says that a publication was begun: whoever finds it makes everything again."""
+Renewed = tuple[tuple[summary.Summary, ...], list[scan.Unreadable]]
+"""What the lists of everything say about one package."""
 
 _STATIC = ("style.css", "search.js", "icon.svg")
 
@@ -35,10 +37,35 @@ def render_all(root: Path) -> None:
 def render_result(root: Path, path: PurePosixPath) -> None:
     """Make again what the result in directory `path` (relative to the results) appears in."""
     with staging(root) as area:
-        if (root / PENDING).exists():
+        show(area, scan.load(root, path))
+
+
+def render_pending(root: Path) -> bool:
+    """Finish what killed runs, or runs that left the lists to this one, did not; return whether there was anything."""
+    if not (root / PENDING).exists():
+        return False
+    with staging(root) as area:
+        packages = pending_in(root)
+        if packages is None:
             render_everything(area)
         else:
-            render_package(area, scan.load(root, path))
+            _list(area, {}, packages)
+    return True
+
+
+def show(area: Staging, fresh: scan.Result, *, lists_too: bool = True) -> None:
+    """Make again what one fresh result changes, and what earlier runs left; the caller holds the lock.
+
+    Without `lists_too` its package's pages are made, and `.pending` goes on naming the package for the lists.
+    """
+    packages = pending_in(area.root)
+    if packages is None:
+        render_everything(area)
+        return
+    package = layout.package_path(fresh.dossier)
+    renewed = _renew(area, package, fresh)
+    if lists_too:
+        _list(area, {package: renewed}, packages - {package})
 
 
 def render_everything(area: Staging) -> None:
@@ -65,20 +92,31 @@ def render_everything(area: Staging) -> None:
     area.remove(PENDING)
 
 
-def render_package(area: Staging, fresh: scan.Result) -> None:
-    """Make again what one fresh result changes; make everything where the lists cannot be continued."""
+def _renew(area: Staging, package: PurePosixPath, fresh: scan.Result | None = None) -> Renewed:
+    """Make again everything of one package; where one result is `fresh`, what it changes there."""
+    results, damaged = scan.load_package(area.root, package)
+    summaries = _write_package(area, package, results, damaged)
+    beside = [result for result in results if fresh is None or result.path.parent == fresh.path.parent]
+    _write_results(area, beside, summaries)
+    for result in results if fresh is None else (fresh,):
+        for digest, found in lists.sightings(result).items():
+            known = _known_sightings(area.root, digest)
+            area.write(layout.by_digest_path(digest), codec.render(lists.merge_sightings(digest, known, found)))
+    return lists.newest_of(summaries), damaged
+
+
+def _list(area: Staging, renewed: Mapping[PurePosixPath, Renewed], packages: Iterable[PurePosixPath]) -> None:
+    """Put packages into the lists of everything, those besides that are `renewed` already; then nothing is pending.
+
+    Where the lists cannot be continued everything is made again.
+    """
     index = _known_index(area.root)
     if index is None:
         render_everything(area)
         return
-    package = layout.package_path(fresh.dossier)
-    results, damaged = scan.load_package(area.root, package)
-    summaries = _write_package(area, package, results, damaged)
-    _write_results(area, [result for result in results if result.path.parent == fresh.path.parent], summaries)
-    for digest, found in lists.sightings(fresh).items():
-        known = _known_sightings(area.root, digest)
-        area.write(layout.by_digest_path(digest), codec.render(lists.merge_sightings(digest, known, found)))
-    _write_index(area, lists.replace_package(index, str(package), lists.newest_of(summaries), damaged))
+    every = {**renewed, **{package: _renew(area, package) for package in sorted(packages)}}
+    _write_index(area, lists.replace_packages(index, {str(package): found for package, found in every.items()}))
+    area.remove(PENDING)
 
 
 def _write_package(

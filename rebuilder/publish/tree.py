@@ -6,7 +6,8 @@
 4. `latest.json`, badges, lists, pages, feed.
 
 A run that is killed leaves the old or the new. If it dies in step 4 the marker `.pending` stays, and the next run makes
-everything derived again. Publishing the same result twice changes nothing; other bytes under the same name are refused.
+again what is derived from the packages that it names. Publishing the same result twice changes nothing; other bytes
+under the same name are refused.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from rebuilder.model.digest import Digest
 from rebuilder.model.dossier import Dossier
 from rebuilder.model.withdrawal import FILE_NAME
 from rebuilder.publish import layout, scan
-from rebuilder.publish.render import PENDING, render_everything, render_package
+from rebuilder.publish.pending import mark_pending
+from rebuilder.publish.render import show
 from rebuilder.publish.staging import Document, Step, document_digest, keep_going, staging
 from rebuilder.store.blobs import BlobStore
 from rebuilder.world.files import digest_of
@@ -41,8 +43,12 @@ class Publication:
     `dossier.json`, `plan.json` and `lock.json` are added from the dossier."""
 
 
-def publish(publication: Publication, root: Path, blobs: BlobStore, *, step: Step = keep_going) -> Path:
+def publish(
+    publication: Publication, root: Path, blobs: BlobStore, *, step: Step = keep_going, lists_too: bool = True
+) -> Path:
     """Publish one result and return its directory; the same result again is a no-op.
+
+    Without `lists_too` the lists of everything are left to a later `render.render_pending`, or the next publication.
 
     Raises HostileInput for names that cannot be published, StorageFailure where the disk refuses, a blob is absent, or
     another result has the same name, DigestMismatch for a damaged blob. Whatever is raised, `root`
@@ -51,20 +57,15 @@ def publish(publication: Publication, root: Path, blobs: BlobStore, *, step: Ste
     path = layout.result_path(publication.dossier, publication.rebuild_id)
     documents = _all_documents(publication)
     with staging(root, step) as area:
-        unfinished = (root / PENDING).exists()
         if (root / path).exists():
             _verify_same(root, path, documents)
         else:
             for digest in layout.shared_blobs(publication.dossier):
                 if blobs.has(digest):
                     area.keep_blob(layout.blob_path(digest), digest, blobs)
-            area.write(PENDING, b"")
+            mark_pending(area, [layout.package_path(publication.dossier)])
             area.write_tree(path, documents, blobs)
-        if unfinished:
-            render_everything(area)
-        else:
-            render_package(area, scan.load(root, path))
-        area.remove(PENDING)
+        show(area, scan.load(root, path), lists_too=lists_too)
     return root / path
 
 

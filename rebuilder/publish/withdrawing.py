@@ -7,8 +7,9 @@ from pathlib import Path, PurePosixPath
 from rebuilder.attest.withdrawal import peek
 from rebuilder.errors import StorageFailure
 from rebuilder.model.withdrawal import FILE_NAME
-from rebuilder.publish import scan
-from rebuilder.publish.render import PENDING, render_everything, render_package
+from rebuilder.publish import layout, scan
+from rebuilder.publish.pending import mark_pending
+from rebuilder.publish.render import show
 from rebuilder.publish.staging import Step, keep_going, staging
 from rebuilder.world.files import digest_of
 
@@ -23,18 +24,13 @@ def publish_withdrawal(root: Path, path: PurePosixPath, document: bytes, *, step
         result = scan.load(root, path)
         peek(document, result.dossier, digest=result.digest, identifier=result.rebuild_id)
         place = path / FILE_NAME
-        unfinished = (root / PENDING).exists()
         if result.withdrawal is None:
-            area.write(PENDING, b"")
+            mark_pending(area, [layout.package_path(result.dossier)])
             area.write(place, document)
         elif (root / place).read_bytes() != document:
             raise StorageFailure(
                 f"{path} was withdrawn already, by another document: {digest_of(root / place)}",
                 hint="a result is withdrawn once; what was published is never edited",
             )
-        if unfinished:
-            render_everything(area)
-        else:
-            render_package(area, scan.load(root, path))
-        area.remove(PENDING)
+        show(area, scan.load(root, path))
     return root / place
