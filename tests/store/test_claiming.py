@@ -218,9 +218,9 @@ def test_a_claim_does_not_look_at_the_length_of_a_queue(jobs: Jobs, database: Da
     queue_up(database, jobs)
     statements: list[str] = []
 
-    def note(connection: sa.Connection, clause: Any, *_: object) -> None:
+    def note(connection: sa.Connection, clause: Any, _: object, values: dict[str, Any], __: object) -> None:
         if isinstance(clause, sa.Select) and farm_tables.jobs in clause.get_final_froms():
-            statements.append(plan_of(connection, clause))
+            statements.append(plan_of(connection, clause.params(values)))
 
     with database.write() as connection:
         if not database.is_file:

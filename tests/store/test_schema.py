@@ -16,7 +16,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from rebuilder.errors import StorageFailure
-from rebuilder.store import farm_tables
+from rebuilder.store import engines, farm_tables
 from rebuilder.store.database import Database
 from rebuilder.store.jobs import Jobs
 from rebuilder.store.ledger import Ledger
@@ -219,6 +219,16 @@ def test_a_wrong_password_and_an_absent_server_are_said(postgres_server: Postgre
     assert "farm.database" in str(caught.value.hint)
 
 
+def end_connections(server: Postgres) -> None:
+    """Have the server end everybody's connections, as an administrator does."""
+    others = "FROM pg_stat_activity WHERE usename = current_user AND pid <> pg_backend_pid()"
+    theirs = sa.text(f"SELECT pg_terminate_backend(pid) {others}")
+    database = Database(server.address, password=server.password)
+    with database.read() as connection:
+        assert connection.scalars(theirs).all()
+    database.close()
+
+
 def test_a_server_that_was_restarted_is_used_again(postgres_database: Database, postgres_server: Postgres) -> None:
     """A connection that it dropped is replaced; what was committed is there."""
     jobs = Jobs(postgres_database)
@@ -227,4 +237,28 @@ def test_a_server_that_was_restarted_is_used_again(postgres_database: Database, 
     with pytest.raises(StorageFailure):
         jobs.backlog()
     postgres_server.start()
+    assert dict(jobs.backlog().by_state) == {"ready": 1}
+
+
+def test_a_connection_that_rested_is_asked_before_its_use(
+    postgres_database: Database, postgres_server: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the server ended meanwhile is replaced, and nobody notices."""
+    monkeypatch.setattr(engines, "_TRUSTED_S", 0.0)
+    jobs = Jobs(postgres_database)
+    jobs.add([new()], NOON)
+    end_connections(postgres_server)
+    assert dict(jobs.backlog().by_state) == {"ready": 1}
+
+
+def test_a_connection_that_ends_a_moment_after_its_use_costs_one_transaction(
+    postgres_database: Database, postgres_server: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is not asked first: the transaction fails as a whole, with an error of ours, and the next one works."""
+    monkeypatch.setattr(engines, "_TRUSTED_S", 60.0)
+    jobs = Jobs(postgres_database)
+    jobs.add([new()], NOON)
+    end_connections(postgres_server)
+    with pytest.raises(StorageFailure):
+        jobs.add([new("other")], NOON)
     assert dict(jobs.backlog().by_state) == {"ready": 1}
