@@ -115,8 +115,9 @@ def enqueue(connection: Connection, order: Order, at: datetime) -> int:
 
 
 def _offered(order: Order) -> sa.Subquery:
-    """One row a release, of all its architectures."""
+    """One row a release, of all its architectures; without those that a plan is owed for, which are most of them."""
     column = _OFFERS.c
+    planned = sa.exists().where((_JOBS.c.target == column.target) & farm_tables.OPEN_PLAN)
     is_new = sa.case((column.first_seen > _IMPORTS.c.first_at, 1), else_=0)
     return (
         sa.select(
@@ -131,15 +132,15 @@ def _offered(order: Order) -> sa.Subquery:
         )
         .join(_IMPORTS, (_IMPORTS.c.suite == column.suite) & (_IMPORTS.c.architecture == column.architecture))
         .where(column.suite.in_(list(order.suites)) & column.architecture.in_(order.architectures))
-        .where(column.gone_at.is_(None))
+        .where(column.gone_at.is_(None) & ~planned)
         .group_by(column.suite, column.name, column.target)
         .subquery("offered")
     )
 
 
 def _owed(order: Order) -> sa.Subquery:
-    """Targets for which some job is not final."""
-    open_ones = _JOBS.c.suite.in_(list(order.suites)) & _JOBS.c.state.in_(_OPEN)
+    """Targets for which some job other than a plan is not final."""
+    open_ones = _JOBS.c.suite.in_(list(order.suites)) & _JOBS.c.state.in_(_OPEN) & (_JOBS.c.kind != JobKind.PLAN)
     newest = sa.func.max(_JOBS.c.id).label("job")
     return sa.select(_JOBS.c.target, newest).where(open_ones).group_by(_JOBS.c.target).subquery("owed")
 

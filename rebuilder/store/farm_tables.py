@@ -21,6 +21,9 @@ from sqlalchemy import (
 
 from rebuilder.store.tables import Moment, Sha256, metadata
 
+OPEN_PLAN = text("kind = 'plan' AND state IN ('ready', 'waiting', 'leased', 'held')")
+"""A plan that is owed. A query that says it in these words can use the index by target, on either database."""
+
 cases = Table(
     "cases",
     metadata,
@@ -94,8 +97,8 @@ jobs = Table(
         "jobs_one_plan_a_target",
         "target",
         unique=True,
-        sqlite_where=text("kind = 'plan' AND state IN ('ready', 'waiting', 'leased', 'held')"),
-        postgresql_where=text("kind = 'plan' AND state IN ('ready', 'waiting', 'leased', 'held')"),
+        sqlite_where=OPEN_PLAN,
+        postgresql_where=OPEN_PLAN,
     ),
 )
 

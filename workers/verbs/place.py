@@ -8,12 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.table import Table
-from rich.text import Text
-
 from rebuilder.cli import options
 from rebuilder.cli.output import printable
-from rebuilder.cli.table import console_for, put
 
 if TYPE_CHECKING:
     from rebuilder.config import Settings
@@ -46,6 +42,11 @@ def since(moment: datetime | None, at: datetime) -> str:
 
 def show(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print a table on stdout; nothing of it is obeyed by the terminal."""
+    from rich.table import Table  # noqa: PLC0415 - not for JSON
+    from rich.text import Text  # noqa: PLC0415 - as above
+
+    from rebuilder.cli.table import console_for, put  # noqa: PLC0415 - as above: slow to load
+
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
     for heading in headings:
         table.add_column(heading, overflow="fold")
