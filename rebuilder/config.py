@@ -130,6 +130,8 @@ class FarmSettings:
     """Access key id for the bucket."""
     blobs_secret_file: Path | None = None
     """File whose first line is the secret of that key."""
+    upload_quota_bytes: int = field(metadata=table.checked(bounds.size()), default=64 * _GIB)
+    """How much a worker that is no planner may put into the blob store, at once and each day."""
     lease_s: int = field(metadata=table.checked(bounds.seconds), default=300)
     """How long a job is held without a heartbeat."""
     heartbeat_s: int = field(metadata=table.checked(bounds.seconds), default=60)

@@ -6,6 +6,7 @@ visibility timeout above any job's length. Celery's own signing is not used: a w
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
@@ -21,16 +22,21 @@ from rebuilder.errors import ConfigurationError, NetworkFailure, WorldError
 from rebuilder.model.job import Job, JobKind, ResourceClass
 from workers.lease.desk import Desk
 from workers.starting import now, secret
+from workers.transport import Transport
 from workers.wake import Delivery, make_token
 
 VISIBILITY_S = 24 * 3600
 _CONNECT_S = 5
+_LOOK = "look at the broker, farm.broker and farm.broker_password_file"
 
 
 def make_app(farm: FarmSettings) -> Celery:
     """Make the application; raise ConfigurationError when no broker is named."""
-    app = Celery("workers", broker=_broker(farm), set_as_current=False)
+    address = _broker(farm)
+    app = Celery("workers", broker=address, set_as_current=False)
     app.conf.update(
+        broker_transport=f"{Transport.__module__}:{Transport.__name__}",
+        broker_use_ssl={"ssl_cert_reqs": ssl.CERT_REQUIRED} if address.startswith("rediss:") else None,
         accept_content=["json"],
         task_serializer="json",
         task_ignore_result=True,
@@ -84,7 +90,16 @@ class Waker:
         try:
             self._app.send_task(delivery.task, args=(token,), queue=delivery.queue, retry=False)
         except (OperationalError, RedisError, OSError) as error:
-            raise NetworkFailure(f"the broker does not take wake-ups: {error}") from error
+            raise NetworkFailure(f"the broker does not take wake-ups: {error}", hint=_LOOK) from error
+
+
+def verify_broker(app: Celery) -> None:
+    """Raise NetworkFailure unless the broker answers, and accepts this user and password."""
+    try:
+        with app.connection_for_read() as connection:
+            connection.ensure_connection(max_retries=1, timeout=_CONNECT_S)
+    except (OperationalError, RedisError, OSError) as error:
+        raise NetworkFailure(f"the broker: {error}", hint=_LOOK) from error
 
 
 def wake_followers(desk: Desk, farm: FarmSettings, wake: Callable[[Job], None]) -> None:

@@ -23,9 +23,10 @@ from rebuilder.model.job import Job, JobKind, ResourceClass
 from rebuilder.store.leadership import Leadership
 from rebuilder.store.opening import open_database
 from rebuilder.store.schema import Preparation
-from workers.app import Waker, make_app, rebuild_queue, wake_followers
+from workers.app import Waker, make_app, rebuild_queue, verify_broker, wake_followers
 from workers.coordinator.opening import Coordinator, open_coordinator
 from workers.coordinator.reconcile import lead, sweep
+from workers.lease.bodies import Limits
 from workers.lease.connections import make_server
 from workers.lease.desk import nobody_to_wake
 from workers.lease.protocol import Claim
@@ -84,7 +85,9 @@ def run_worker(kind: JobKind, settings: Settings, ports: Ports, stopped: Stopped
     metrics = WorkerMetrics(registry)
     opened = _opened(kind, settings, metrics)
     _measure(_disks(settings), metrics, stopped)
-    with served(health_app(opened.checks, gathered(registry)), host=ports.host, port=ports.health):
+    opened.post.rest()
+    checks = opened.checks | _broker_check(settings)
+    with served(health_app(checks, gathered(registry)), host=ports.host, port=ports.health):
         if settings.farm.broker is None:
             _ask_until(stopped, _observed(opened.post, metrics))
             return
@@ -127,12 +130,13 @@ def run_coordinator(settings: Settings, ports: Ports, stopped: Stopped) -> None:
         log.info("enrolled", worker=name)
     registry = CollectorRegistry()
     registry.register(LedgerMetrics(database, now))
-    checks: dict[str, Check] = {"ledger": lambda: _count(coordinator)}
+    checks: dict[str, Check] = {"ledger": lambda: _count(coordinator), **_broker_check(settings)}
     spool = settings.cache / "spool"
     spool.mkdir(parents=True, exist_ok=True)
     wake = nobody_to_wake if settings.farm.broker is None else _waker(settings)
     desk = replace(coordinator.desk, changed=lambda _: wake_followers(coordinator.desk, settings.farm, wake))
-    api = LeaseApi(desk, coordinator.workers, key, spool=spool)
+    limits = Limits(day_bytes=settings.farm.upload_quota_bytes)
+    api = LeaseApi(desk, coordinator.workers, key, spool=spool, limits=limits)
     server = make_server(api.app(health_routes(checks, registry)), ports.host, ports.service)
     thread = threading.Thread(target=server.run, name="lease-api", daemon=True)
     with served(health_app(checks, registry), host=ports.host, port=ports.health):
@@ -176,6 +180,14 @@ def _sweep_until(
             log.warning("no sweep", error=str(error), hint=error.hint)
         if stopped.wait(farm.sweep_s):
             return
+
+
+def _broker_check(settings: Settings) -> dict[str, Check]:
+    """Give the check of the broker, where there is one."""
+    if settings.farm.broker is None:
+        return {}
+    app = make_app(settings.farm)
+    return {"broker": lambda: verify_broker(app)}
 
 
 def _count(coordinator: Coordinator) -> None:

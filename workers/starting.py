@@ -36,9 +36,9 @@ from workers.roles.comparer import compare
 from workers.roles.nowhere import Nowhere
 from workers.roles.place import Place, Step
 from workers.roles.planner import plan
-from workers.roles.publisher import publish
+from workers.roles.publisher import Publisher
 from workers.roles.signer import signing_with
-from workers.serving import Post
+from workers.serving import Post, no_rest
 
 _SECRET_LIMIT_BYTES = 4096
 _MEMBER_LIMIT_BYTES = 64 * 1024
@@ -75,6 +75,12 @@ def open_worker(
     """
     if settings.farm.coordinator is None:
         raise ConfigurationError("no coordinator: farm.coordinator is not set", hint="name its address")
+    if kind is JobKind.PLAN and settings.debian.images:
+        suites = ", ".join(suite for suite, _ in settings.debian.images)
+        raise ConfigurationError(
+            f"debian.images: base images of {suites} would be pulled, and a farm's are bootstrapped",
+            hint="builders reach no registry, they make images from root file systems: leave debian.images out",
+        )
     state, role = settings.state, ROLE_OF[kind]
     ensure_key(state, role)
     signer = open_signer(key_uri(state, role))
@@ -91,14 +97,16 @@ def open_worker(
         progress=progress,
         now=now,
     )
+    publisher, leases = Publisher(settings.results), HttpLeases(wire)
     post = Post(
         kind=kind,
-        step=_step(kind, settings),
+        step=_step(kind, settings, publisher),
         place=place,
-        leases=HttpLeases(wire),
+        leases=leases,
         heartbeat_s=settings.farm.heartbeat_s,
+        rest=publisher.rest if kind is JobKind.PUBLISH else no_rest,
     )
-    checks: dict[str, Check] = {"coordinator": lambda: _ask(wire)}
+    checks: dict[str, Check] = {"coordinator": lambda: _ask(wire), "key": leases.verify_accepted}
     if kind in {JobKind.PLAN, JobKind.REBUILD}:
         checks["engine"] = lambda: _describe(engine)
     return Opened(post=post, checks=checks)
@@ -195,7 +203,7 @@ def _members(directory: Path) -> Iterator[Member]:
             raise ConfigurationError(f"{path}: expected a worker, found {str(error)[:200]}") from error
 
 
-def _step(kind: JobKind, settings: Settings) -> Step:
+def _step(kind: JobKind, settings: Settings, publisher: Publisher) -> Step:
     match kind:
         case JobKind.PLAN:
             return plan
@@ -208,7 +216,7 @@ def _step(kind: JobKind, settings: Settings) -> Step:
             passphrase = passphrase_from_file(file) if file else None
             return signing_with(open_signer(key_uri(settings.state, Role.ATTESTATION), passphrase=passphrase))
         case JobKind.PUBLISH:
-            return publish
+            return publisher.publish
 
 
 def _ask(wire: Wire) -> None:

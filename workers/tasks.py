@@ -15,7 +15,7 @@ from celery import Celery  # type: ignore[import-untyped] # Celery has no types
 
 from rebuilder.attest.keystore import load_public_key
 from rebuilder.config import Settings, load_settings
-from rebuilder.errors import UntrustedError
+from rebuilder.errors import RebuilderError, UntrustedError
 from rebuilder.model.job import JobKind
 from rebuilder.progress import Silent
 from workers.app import make_app, task_of
@@ -23,6 +23,7 @@ from workers.serving import Post, serve
 from workers.starting import now, open_worker
 from workers.wake import Delivery, Nonces, verify_token
 
+_log = structlog.stdlib.get_logger("wake")
 OpenPost = Callable[[JobKind, Settings], Post]
 
 
@@ -43,19 +44,26 @@ def make_tasks(settings: Settings, opening: OpenPost = open_post) -> Celery:
 def _add(app: Celery, kind: JobKind, settings: Settings, post: Callable[[JobKind], Post]) -> None:
     @app.task(name=task_of(kind), bind=True)  # type: ignore[untyped-decorator] # as above
     def wake(self: Any, token: object = None, *_: object, **__: object) -> None:  # noqa: ANN401 - Celery's own task
-        """Verify a wake-up, then work until nothing is owed."""
+        """Work, if the wake-up is one; what ends that is logged, and the next one finds this worker here."""
         delivery = Delivery(task=self.name, queue=str((self.request.delivery_info or {}).get("routing_key", "")))
-        here = post(kind)
         try:
-            coordinator = load_public_key(settings.state / "coordinator.pub")
-            nonces = Nonces(settings.state / "wakes.sqlite")
-            job = verify_token(token, delivery, coordinator, nonces, now()).job
-        except UntrustedError as error:
-            structlog.stdlib.get_logger("wake").warning("refused", task=self.name, error=str(error))
-            here.leases.refused(self.name, str(error))
-            here.rest()  # it may have been sent to a process that was killed before it could rest
-            return
-        serve(here, job)
+            _work(post(kind), token, delivery, settings)
+        except RebuilderError as error:
+            _log.warning("no work now", task=delivery.task, error=str(error), hint=error.hint)
+
+
+def _work(here: Post, token: object, delivery: Delivery, settings: Settings) -> None:
+    """Verify a wake-up, then work until nothing is owed."""
+    try:
+        coordinator = load_public_key(settings.state / "coordinator.pub")
+        nonces = Nonces(settings.state / "wakes.sqlite")
+        job = verify_token(token, delivery, coordinator, nonces, now()).job
+    except UntrustedError as error:
+        _log.warning("refused", task=delivery.task, error=str(error))
+        here.leases.refused(delivery.task, str(error))
+        here.rest()  # it may have been sent to a process that was killed before it could rest
+        return
+    serve(here, job)
 
 
 def __getattr__(name: str) -> Celery:

@@ -63,6 +63,8 @@ class EventKind(StrEnum):
     """An unknown or revoked worker, a wrong signature, a repeated request, or a role that was not given."""
     WAKE_REFUSED = "wake-refused"
     """A worker was woken by what the coordinator did not sign for it, or not now."""
+    UPLOAD_REFUSED = "upload-refused"
+    """A worker wanted to send more than it may: it works on something large, or it fills the disk."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,14 +5,9 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
 import sqlite3
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -30,52 +25,8 @@ from rebuilder.store.database import Database
 from rebuilder.store.jobs import Jobs
 from rebuilder.store.tables import SCHEMA_VERSION
 from tests.servers import Postgres, free_port
+from tests.workers.processes import PATIENCE_S, ROOT, broker, process, wait_for
 from tools import farm_secrets
-
-ROOT = Path(__file__).resolve().parent.parent.parent
-_PATIENCE_S = 90
-
-
-@dataclass(kw_only=True)
-class Process:
-    """A role that runs."""
-
-    program: subprocess.Popen[bytes]
-    health: str
-    log: Path
-
-    def ready(self) -> dict[str, object]:
-        """Wait until it answers, and say what it answers at last."""
-        deadline = time.monotonic() + _PATIENCE_S
-        while time.monotonic() < deadline and self.program.poll() is None:
-            with suppress(requests.ConnectionError):
-                answer = requests.get(f"{self.health}/readyz", timeout=10)
-                if answer.status_code == 200:
-                    return dict(answer.json())
-            time.sleep(0.1)
-        raise AssertionError(f"not ready: {self.log.read_text()}")
-
-    def end(self) -> int:
-        """Ask it to end; return its exit code."""
-        self.program.send_signal(signal.SIGTERM)
-        return self.program.wait(_PATIENCE_S)
-
-
-@contextmanager
-def process(root: Path, *words: str, **settings: str) -> Iterator[Process]:
-    """Run a role with these settings, and kill what is left of it in the end."""
-    port, log = free_port(), root.with_suffix(".log")
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("REBUILDER_")}
-    environment |= {"REBUILDER_STATE": str(root), "REBUILDER_CACHE": str(root / "cache")}
-    environment |= {f"REBUILDER_{key.upper()}": value for key, value in settings.items()}
-    argv = [sys.executable, "-m", "workers", "--host", "127.0.0.1", "--health-port", str(port), *words]
-    with log.open("wb") as stream:
-        program = subprocess.Popen(argv, env=environment, stdout=stream, stderr=stream, cwd=root.parent)
-    try:
-        yield Process(program=program, health=f"http://127.0.0.1:{port}", log=log)
-    finally:
-        program.kill()
-        program.wait(_PATIENCE_S)
 
 
 @pytest.fixture
@@ -107,29 +58,11 @@ def test_a_coordinator_and_its_workers_are_ready_and_end(farm: Path, ledger: dic
             stack.enter_context(process(farm / name, "worker", kind, **settings)) for name, kind in kinds.items()
         ]
         for each in workers:
-            assert each.ready()["parts"] == {"coordinator": "ok"}
+            assert each.ready()["parts"] == {"coordinator": "ok", "key": "ok"}
         wait_for(f"{coordinator.health}/metrics", 'rebuilder_workers{standing="seen"} 3.0')
         assert [each.end() for each in (*workers, coordinator)] == [0, 0, 0, 0]
         logs = [each.log.read_text() for each in (*workers, coordinator)]
     assert [text for text in logs if "Traceback" in text or '"level": "error"' in text] == []
-
-
-@contextmanager
-def broker(farm: Path, place: Path) -> Iterator[int]:
-    """Run Redis with the configuration and the users of deploy/ and of `make up`; give its port."""
-    place.mkdir()
-    port = free_port()
-    text = (ROOT / "deploy" / "redis.conf").read_text().replace("bind * -::*", "bind 127.0.0.1")
-    text = text.replace("port 6379", f"port {port}").replace("dir /state", f"dir {place}")
-    text = text.replace("/run/secrets/redis_users", str(farm / "secrets" / "redis-users"))
-    (place / "redis.conf").write_text(text)
-    with (place / "log").open("wb") as log:
-        program = subprocess.Popen(["redis-server", place / "redis.conf"], stdout=log, stderr=log)
-    try:
-        yield port
-    finally:
-        program.kill()
-        program.wait(_PATIENCE_S)
 
 
 def test_the_broker_wakes_a_worker_with_its_roles_own_user(
@@ -157,7 +90,7 @@ def test_the_broker_wakes_a_worker_with_its_roles_own_user(
         comparer.ready()
         new = NewJob(kind=JobKind.COMPARE, target="pkg:deb/debian/demo@1.0", suite="trixie", name="demo")
         (number,) = Jobs(postgres_database).add([new], datetime.now(UTC))
-        deadline = time.monotonic() + _PATIENCE_S
+        deadline = time.monotonic() + PATIENCE_S
         while '"event": "begun"' not in (text := comparer.log.read_text()):
             assert time.monotonic() < deadline, text + coordinator.log.read_text()
             time.sleep(0.2)
@@ -178,14 +111,6 @@ def test_the_broker_wakes_a_worker_with_its_roles_own_user(
         client.close()
 
 
-def wait_for(url: str, words: str) -> None:
-    """Wait until an answer has these words."""
-    deadline = time.monotonic() + _PATIENCE_S
-    while words not in (text := requests.get(url, timeout=10).text):
-        assert time.monotonic() < deadline, text
-        time.sleep(0.2)
-
-
 def test_an_older_ledger_is_refused_and_left_as_it_was(tmp_path: Path) -> None:
     """A role upgrades nothing: the coordinator says who does, and ends with exit code 4."""
     path = tmp_path / "coordinator" / "ledger.sqlite"
@@ -194,7 +119,7 @@ def test_an_older_ledger_is_refused_and_left_as_it_was(tmp_path: Path) -> None:
         connection.executescript((ROOT / "tests" / "store" / "assets" / "ledger-schema-2.sql").read_text("utf-8"))
     connection.close()
     with process(path.parent, "coordinator") as coordinator:
-        assert coordinator.program.wait(_PATIENCE_S) == 4
+        assert coordinator.program.wait(PATIENCE_S) == 4
         text = coordinator.log.read_text()
     assert f"expected ledger schema {SCHEMA_VERSION}, found 2" in text
     assert "`rebuilder ledger upgrade` brings it forward" in text
@@ -207,7 +132,7 @@ def test_a_refused_password_ends_with_the_documented_code(farm: Path, ledger: di
     """A database that refuses the password is one line in the log and exit code 4, with the password nowhere."""
     Path(ledger["farm_database_password_file"]).write_text("guessed-wrong")
     with process(farm / "coordinator", "coordinator", **ledger) as coordinator:
-        assert coordinator.program.wait(_PATIENCE_S) == 4
+        assert coordinator.program.wait(PATIENCE_S) == 4
         text = coordinator.log.read_text()
     assert "password authentication failed" in text
     assert "guessed-wrong" not in text
@@ -218,14 +143,15 @@ def test_a_worker_without_a_coordinator_stays_and_says_so(farm: Path) -> None:
     """A coordinator that does not answer is waited for: alive, not ready, and the part is named."""
     nobody = f"http://127.0.0.1:{free_port()}"
     with process(farm / "publisher", "worker", "publish", farm_coordinator=nobody) as worker:
-        deadline = time.monotonic() + _PATIENCE_S
+        deadline = time.monotonic() + PATIENCE_S
         answer = None
         while answer is None and time.monotonic() < deadline:
             with suppress(requests.ConnectionError):
                 answer = requests.get(f"{worker.health}/readyz", timeout=60)
             time.sleep(0.1)
         assert answer is not None
-        assert (answer.status_code, answer.json()["parts"]) == (503, {"coordinator": "unavailable"})
+        parts = {"coordinator": "unavailable", "key": "unavailable"}
+        assert (answer.status_code, answer.json()["parts"]) == (503, parts)
         assert requests.get(f"{worker.health}/healthz", timeout=10).status_code == 200
 
 
@@ -233,7 +159,7 @@ def test_a_worker_without_a_coordinator_stays_and_says_so(farm: Path) -> None:
 def test_a_worker_that_is_told_no_coordinator_is_a_usage_error(farm: Path, kind: str) -> None:
     """A missing setting is exit code 2 and its name."""
     with process(farm / "publisher", "worker", kind) as worker:
-        assert worker.program.wait(_PATIENCE_S) == 2
+        assert worker.program.wait(PATIENCE_S) == 2
         assert "farm.coordinator is not set" in worker.log.read_text()
 
 
@@ -281,14 +207,14 @@ def test_garbage_is_told_from_the_command_line(farm: Path, tmp_path: Path) -> No
     path = blobs.path(blobs.put(b"stray"))
     os.utime(path, (0, 0))
     with process(state, "garbage") as refused:
-        assert refused.program.wait(_PATIENCE_S) == 4
+        assert refused.program.wait(PATIENCE_S) == 4
         assert "there is no ledger yet" in refused.log.read_text()
     assert path.is_file()
     Database(state / "ledger.sqlite").close()
     said = []
     for words in (["--dry-run"], [], []):
         with process(state, "garbage", *words) as done:
-            assert done.program.wait(_PATIENCE_S) == 0
+            assert done.program.wait(PATIENCE_S) == 0
             said.append(done.log.read_text().strip())
     tail = "kept 0 that are named and 0 that are young"
     assert said[0] == f"would remove 1 blobs, 5 bytes; {tail}"

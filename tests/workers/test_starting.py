@@ -10,9 +10,12 @@ import pytest
 from rebuilder.build import engine as engines
 from rebuilder.build.container import Leftover
 from rebuilder.build.owner import Owner
-from rebuilder.config import Settings
+from rebuilder.config import DebianSettings, FarmSettings, Settings
+from rebuilder.errors import ConfigurationError
+from rebuilder.model.digest import Digest
+from rebuilder.model.job import JobKind
 from rebuilder.progress import Silent
-from workers.starting import engine_of
+from workers.starting import engine_of, open_worker
 
 
 class FakeEngine:
@@ -50,3 +53,18 @@ def test_a_worker_sweeps_what_killed_ones_left(tmp_path: Path, monkeypatch: pyte
     assert isinstance(opened, FakeEngine)
     assert (opened.address, opened.removed) == ("unix:///x", ["dead"])
     assert not scratch.exists()
+
+
+def test_a_planner_of_pulled_images_does_not_start(tmp_path: Path) -> None:
+    """Builders reach no registry: a setting that each plan would come to grief on is refused before there is one."""
+    settings = Settings(
+        cache=tmp_path / "cache",
+        state=tmp_path / "state",
+        results=tmp_path,
+        farm=FarmSettings(coordinator="http://127.0.0.1:1"),
+        debian=DebianSettings(images=(("trixie", f"registry.test/debian@{Digest.of(b'manifest')}"),)),
+    )
+    with pytest.raises(ConfigurationError, match="base images of trixie would be pulled") as caught:
+        open_worker(JobKind.PLAN, settings, Silent())
+    assert "leave debian.images out" in str(caught.value.hint)
+    assert open_worker(JobKind.COMPARE, settings, Silent()).post.kind is JobKind.COMPARE

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import shutil
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -34,6 +35,12 @@ class Limits:
     """A blob has its grace and the time that its size needs at this pace."""
     uploads: int = 16
     """Blobs that are received at a time; more wait."""
+    uploads_each: int = 4
+    """The same for one worker, so that nobody keeps the others waiting."""
+    day_bytes: int = 64 * 1024**3
+    """Of new blobs, a day and worker (`workers.lease.allowance`)."""
+    reserve_bytes: int = 1024**3
+    """Of the disk, that no upload may take: the ledger may be on it."""
 
 
 async def read_document(request: Request, limits: Limits) -> bytes:
@@ -48,12 +55,19 @@ async def read_document(request: Request, limits: Limits) -> bytes:
     return bytes(data)
 
 
+def announced_length(request: Request, limits: Limits) -> int:
+    """Return how long a blob is said to be; 411 when it is not said, 413 when that is longer than allowed."""
+    return _verify_length(request, limits.blob_bytes, is_required=True)
+
+
 @asynccontextmanager
 async def received_blob(request: Request, expected: Digest, spool: Path, limits: Limits) -> AsyncIterator[Path]:
     """Receive a body into a file in `spool`, which is removed afterwards; its digest is verified while it comes."""
-    length = _verify_length(request, limits.blob_bytes, is_required=True)
+    length = announced_length(request, limits)
     with storage_errors(spool):
         spool.mkdir(parents=True, exist_ok=True)
+        if shutil.disk_usage(spool).free - length < limits.reserve_bytes:
+            raise HTTPException(507, "the coordinator's disk is nearly full")
         directory = tempfile.TemporaryDirectory(prefix="blob-", dir=spool)
     with directory:
         path = Path(directory.name, expected.hex)

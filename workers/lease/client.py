@@ -70,6 +70,12 @@ class HttpLeases:
         """See Leases.refused."""
         self._post("/v1/refused", messages.WakeRefused(task=task[:200], reason=reason[:500], job=job))
 
+    def verify_accepted(self) -> None:
+        """Raise Forbidden unless the coordinator knows this worker's key and did not revoke it; nothing is claimed."""
+        answer = self._wire.ask("GET", _place(Digest.of(b"")), again=False)
+        if answer.status not in {200, 404}:
+            _raise(answer)
+
     def _post(self, path: str, document: object, *, again: bool = True) -> Answer:
         answer = self._wire.ask("POST", path, codec.render(document), again=again)
         if answer.status not in {200, 204}:
@@ -183,5 +189,7 @@ def _raise(answer: Answer) -> NoReturn:
             raise ResourceExhausted(problem.error, hint=problem.hint)
         case 422:
             raise DigestMismatch(problem.error, hint=problem.hint)
+        case 507:
+            raise StorageFailure(problem.error, hint=problem.hint)
         case _:
             raise UsageError(f"{problem.error} ({answer.status})", hint=problem.hint)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from rebuilder.errors import HostileInput, LeaseLost
+from rebuilder.errors import HostileInput, LeaseLost, RebuilderError
 from rebuilder.model.cause import Cause
 from rebuilder.model.digest import Digest
 from rebuilder.model.job import Job, JobKind, JobState, Lease, Worker
@@ -79,7 +79,7 @@ class Desk:
         if not self.blobs.has(output):
             raise HostileInput(f"job {held.job}: its result {output} is not in the blob store", hint="put it first")
         with self._recorded(worker):
-            then = self.follow.done(self.jobs.job(held.job), output)
+            then = self._following(worker, held, output)
             job = self.jobs.complete(held.job, held.fence, worker.keyid, output=output, at=self.now(), then=then)
         self.changed(job)
 
@@ -101,6 +101,10 @@ class Desk:
         detail = f"worker {_name(worker)} refused a wake-up{about}: {reason}"
         self.note(EventKind.WAKE_REFUSED, task, detail, sender=worker.keyid)
 
+    def upload_refused(self, worker: Worker, detail: str) -> None:
+        """Record that a worker wanted to send more than it may."""
+        self.note(EventKind.UPLOAD_REFUSED, _name(worker), detail, sender=worker.keyid)
+
     def note(self, kind: EventKind, subject: str, detail: str, *, sender: str) -> None:
         """Record what somebody must look at; a sender who causes too much of it is only logged."""
         now = self.now()
@@ -109,6 +113,14 @@ class Desk:
             return
         subject, detail = _plain(subject)[:300], _plain(detail)[:MESSAGE_LIMIT]
         self.ledger.record_event(Event(kind=kind, subject=subject, detail=detail, at=now))
+
+    def _following(self, worker: Worker, held: Held, output: Digest) -> Then | None:
+        """Ask what follows; who does not hold the job (any more) is told that, whatever is wrong with his result."""
+        try:
+            return self.follow.done(self.jobs.job(held.job), output)
+        except RebuilderError:
+            self.jobs.heartbeat(held.job, held.fence, worker.keyid, self.now(), lease=self.lease)
+            raise
 
     def _claim(self, lease: Lease) -> Claim:
         return Claim(

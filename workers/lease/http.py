@@ -32,6 +32,10 @@ from workers.lease.signature import Message
 _ANSWER_LIMIT = 1024 * 1024
 _BLOCK = 256 * 1024
 _NO_BODY = Digest.of(b"")
+_MEANINGS = {401: "the request is signed wrongly", 403: "this worker's key is not enrolled, or was revoked"}
+"""Of answers without words: those to HEAD have none."""
+_NO_ROOM = 507
+"""Of a server's failures the one that to ask again at once does not change."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +66,8 @@ class Answer:
         try:
             return codec.parse(self.body, messages.Problem)
         except HostileInput:
-            return messages.Problem(error=f"the coordinator answered {self.status} and nothing that we understand")
+            meaning = _MEANINGS.get(self.status, "nothing that we understand")
+            return messages.Problem(error=f"the coordinator answered {self.status}: {meaning}")
 
 
 class Wire:
@@ -137,7 +142,7 @@ class Wire:
                 if attempt + 1 == attempts:
                     raise
                 continue
-            if answer.status < 500 and answer.status != 408:
+            if (answer.status < 500 and answer.status != 408) or answer.status == _NO_ROOM:
                 return answer
             if attempt + 1 == attempts:
                 problem = answer.problem()

@@ -1,13 +1,15 @@
 """The coordinator's lease API over HTTP: thin skins around `desk`, for workers that `door` lets in.
 
 Errors are JSON with `error` and `hint`. 401: signed wrongly; 403: not enrolled, revoked, not in that role; 404; 408 and
-413: beyond bounds; 409: the lease is lost; 422: other bytes than the digest says; 503: the ledger or the store is away.
+413: beyond bounds; 409: the lease is lost; 422: other bytes than the digest says; 503: the ledger or the store is away;
+507: no room for what this worker sends, or for anything.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -35,12 +37,13 @@ from rebuilder.model.digest import Digest
 from rebuilder.model.job import Worker
 from rebuilder.store.workers import Workers
 from workers.lease import messages, signature
-from workers.lease.bodies import Limits, read_document, received_blob
+from workers.lease.allowance import Allowance, QuotaUsedUp
+from workers.lease.bodies import Limits, announced_length, read_document, received_blob
 from workers.lease.connections import PatientFile
 from workers.lease.desk import Desk
 from workers.lease.door import Door
 from workers.lease.protocol import Forbidden
-from workers.lease.signature import Message, RequestSignature
+from workers.lease.signature import Message
 
 _log = logging.getLogger(__name__)
 _Document = TypeVar("_Document")
@@ -59,6 +62,8 @@ class LeaseApi:
         self._spool = spool
         self._limits = limits or Limits()
         self._uploads = asyncio.Semaphore(self._limits.uploads)
+        self._turns = defaultdict[str, asyncio.Semaphore](lambda: asyncio.Semaphore(self._limits.uploads_each))
+        self._allowance = Allowance(self._limits.day_bytes)
 
     def app(self, health: Sequence[Route]) -> Starlette:
         """Make the application, with the routes of `workers.observing.health_routes`."""
@@ -138,21 +143,34 @@ class LeaseApi:
 
     async def _put_blob(self, request: Request) -> Response:
         digest = _named_blob(request)
-        given = await self._admitted(request, None)
-        if given.body != digest:
-            raise DigestMismatch(f"blob: expected {digest} as it is named, found {given.body} as it is signed")
+        worker, signed = await self._admitted(request, None)
+        if signed != digest:
+            raise DigestMismatch(f"blob: expected {digest} as it is named, found {signed} as it is signed")
         if await run_in_threadpool(self._desk.blobs.has, digest):
             return _json(messages.Accepted(), closes=True)
-        async with self._uploads, received_blob(request, digest, self._spool, self._limits) as path:
-            await run_in_threadpool(self._desk.blobs.put_file, path)
+        try:
+            await self._receive(request, digest, worker)
+        except QuotaUsedUp as error:
+            await run_in_threadpool(self._desk.upload_refused, worker, str(error))
+            raise HTTPException(507, str(error)) from error
         return _json(messages.Accepted(), status=201)
 
-    async def _admitted(self, request: Request, body: Digest | None) -> RequestSignature:
-        """Let in a request with that body; None: with whichever it is signed for, which is verified later."""
+    async def _receive(self, request: Request, digest: Digest, worker: Worker) -> None:
+        """Keep a new blob, within what all and what this worker may send at a time and a day."""
+        length = announced_length(request, self._limits)
+        with self._allowance.charged(worker, length, self._desk.now()):
+            async with (
+                self._turns[worker.keyid],
+                self._uploads,
+                received_blob(request, digest, self._spool, self._limits) as path,
+            ):
+                await run_in_threadpool(self._desk.blobs.put_file, path)
+
+    async def _admitted(self, request: Request, body: Digest | None) -> tuple[Worker, Digest]:
+        """Let in a request with that body; None: with whichever it is signed for, which is returned to be verified."""
         given = signature.parse(_fields(request))
         message = _message(request, given.body if body is None else body)
-        await run_in_threadpool(self._door.admit, message, given)
-        return given
+        return await run_in_threadpool(self._door.admit, message, given), given.body
 
     async def _time(self, request: Request) -> Response:
         del request

@@ -88,10 +88,10 @@ class Served:
 
 
 @contextmanager
-def serving(office: Office, root: Path, *, port: int = 0) -> Iterator[Served]:
+def serving(office: Office, root: Path, *, port: int = 0, limits: Limits = LIMITS) -> Iterator[Served]:
     """Serve the lease API as long as the context lasts."""
     served = Served(office=office, members=Workers(office.database), root=root)
-    api = LeaseApi(office.desk, served.members, served.coordinator.public_key, spool=root / "spool", limits=LIMITS)
+    api = LeaseApi(office.desk, served.members, served.coordinator.public_key, spool=root / "spool", limits=limits)
     server = make_server(api.app(health_routes({}, CollectorRegistry())), "127.0.0.1", port, idle_s=IDLE_S)
     thread = threading.Thread(target=server.run)
     thread.start()

@@ -118,3 +118,26 @@ def test_a_refused_wake_up_is_recorded(office: Office) -> None:
     ((kind, detail),) = office.events()
     assert kind == "wake-refused"
     assert "for job 7: expired" in detail
+
+
+def test_attack_a_stale_report_of_nonsense(office: Office) -> None:
+    """Who lost the lease is told that, and recorded, also where nobody could read the result."""
+
+    class Strict(Nothing):
+        def done(self, job: Job, output: Digest) -> Then | None:
+            raise HostileInput("no report")
+
+    desk = dataclasses.replace(office.desk, follow=Strict())
+    late, other = (LocalLeases(desk, worker(new_signer())) for _ in range(2))
+    office.owe()
+    claim, nonsense = claimed(late), office.desk.blobs.put(b"nonsense")
+    with pytest.raises(HostileInput, match="no report"):
+        late.report_done(claim, nonsense)
+    office.clock.pass_by(LEASE.total_seconds() + 1)
+    office.desk.jobs.expire(office.clock())
+    office.clock.pass_by(60)
+    office.desk.jobs.ripen(office.clock())
+    assert claimed(other).fence == 2
+    with pytest.raises(LeaseLost, match="under fence 2"):
+        late.report_done(claim, nonsense)
+    assert [kind for kind, _ in office.events()] == ["lease-refused"]

@@ -1,0 +1,30 @@
+"""Celery's way to Redis, for a broker that carries nonsense at times: what is no message is dropped, and nobody ends.
+
+As it is, one element of a queue that is no JSON, or no message of kombu's, ends each worker that takes it: it comes as
+an exception out of the event loop. Whoever can write to a queue could stop all of its workers with a few bytes.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from kombu.transport import redis
+
+_log = logging.getLogger(__name__)
+
+
+class _Channel(redis.Channel):
+    def _brpop_read(self, **options: Any) -> bool:  # noqa: ANN401 - kombu's own
+        """Take one element; whatever is wrong with it, the next one is taken after it."""
+        try:
+            return bool(super()._brpop_read(**options))  # type: ignore[no-untyped-call] # kombu has no types
+        except (ValueError, TypeError, LookupError, AttributeError) as error:
+            _log.warning("dropped from a queue what is no message: %s: %.200s", type(error).__name__, error)
+            return True
+
+
+class Transport(redis.Transport):
+    """See the module."""
+
+    Channel = _Channel
