@@ -74,9 +74,7 @@ def _introduce(root: Path, member: Member, key: PublicKey, architecture: str) ->
     }
     _write(root / "coordinator" / "members" / f"{member.name}.json", json.dumps(document, indent=1) + "\n")
     if member.role in {Role.BUILDER, Role.COMPARER} or member.kind == "plan":
-        enroll(root / "signer", member.role, key)
-    if member.role is Role.BUILDER:
-        _write(root / "signer" / "enrolled" / Role.BUILDER / f"{key.keyid}.domain", f"{member.domain}\n")
+        enroll(root / "signer", member.role, key, domain=member.domain if member.role is Role.BUILDER else None)
 
 
 def _attestation(root: Path) -> PublicKey:

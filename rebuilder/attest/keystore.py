@@ -8,6 +8,7 @@ taken, so that of two processes that come first at once one makes the key and th
 from __future__ import annotations
 
 import os
+import re
 import stat
 import tempfile
 from collections.abc import Callable
@@ -23,11 +24,14 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from rebuilder.attest.keys import KEY_LIMIT_BYTES, PublicKey, Role, parse_public_key
-from rebuilder.errors import ConfigurationError
+from rebuilder.errors import ConfigurationError, UsageError
 from rebuilder.world.files import locked, read, storage_errors, write_atomically
 
 Passphrase = Callable[[], bytes]
 """Asks for a passphrase, when it is needed and not before: reads a file or prompts."""
+
+
+_DOMAIN = re.compile(r"[^\s,/+]{1,100}\Z")
 
 
 def key_path(state: Path, role: Role) -> Path:
@@ -85,11 +89,20 @@ def passphrase_from_file(path: Path) -> Passphrase:
     return ask
 
 
-def enroll(state: Path, role: Role, key: PublicKey) -> None:
-    """Let a key of somebody else (or our own, on one machine) act in a role from now on."""
+def enroll(state: Path, role: Role, key: PublicKey, *, domain: str | None = None) -> None:
+    """Let a key of somebody else (or our own, on one machine) act in a role from now on.
+
+    `domain` is a builder's fault domain; None leaves the one that it has, if any. Raise UsageError for no plain word.
+    """
+    if domain is not None and not _DOMAIN.match(domain):
+        raise UsageError(
+            f"not a fault domain: {domain[:80]!r}", hint="a word, as in `rebuilder workers token --domain`"
+        )
     _private_directory(state / "enrolled")
     directory = state / "enrolled" / role
     _private_directory(directory)
+    if domain is not None:
+        write_atomically(directory / f"{key.keyid}.domain", f"{domain}\n".encode(), mode=0o600)
     write_atomically(directory / f"{key.keyid}.pem", key.pem.encode(), mode=0o600)
 
 

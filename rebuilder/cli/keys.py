@@ -11,22 +11,28 @@ from rebuilder.cli.output import one_line, say, say_json
 from rebuilder.cli.paths import output_file, regular_file
 from rebuilder.errors import ConfigurationError, UsageError
 
-ROLES = ("attestation", "builder", "owner")
+ROLES = ("attestation", "builder", "comparer", "owner", "coordinator", "worker")
+"""Those of `rebuilder.attest.keys.Role`, which is slow to load."""
+ENROLLED = ("builder", "comparer", "worker")
+"""Roles of others' keys that a signer may be told of."""
+_MADE = ("attestation", "builder")
+"""What a single machine needs."""
 
 
 @click.group("keys", context_settings=options.CONTEXT)
 def command() -> None:
-    """Make, show, export and pin keys.
+    """Make, show, export, pin and enrol keys.
 
     Keys have roles: the `attestation` key signs statements and links, the `builder` key signs records of rebuilds, the
     `owner` key signs layouts. Attestation and builder keys are made on first use; `init` makes them beforehand.
+
+    On a farm the `comparer` key signs comparisons, the `coordinator` key wakes workers, and with the `worker` key
+    planner, signer and publisher ask for work. Each is made on its own machine; public halves are what travels.
     """
 
 
 @command.command("init", cls=options.JsonVerb)
-@click.option(
-    "--role", "roles", type=click.Choice(ROLES), multiple=True, default=("attestation", "builder"), show_default=True
-)
+@click.option("--role", "roles", type=click.Choice(ROLES), multiple=True, default=_MADE, show_default=True)
 @click.option(
     "--passphrase-file",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -66,7 +72,7 @@ def init(roles: tuple[str, ...], passphrase_file: Path | None, config: Path | No
 @options.config_option
 @options.json_option
 def show(config: Path | None, *, as_json: bool) -> None:
-    """Show the key ids of our keys and of the pinned ones, and where the files are."""
+    """Show the key ids of our keys, of the pinned and of the enrolled ones, and where the files are."""
     from rebuilder.attest import keystore  # noqa: PLC0415 - as above
     from rebuilder.attest.keys import Role  # noqa: PLC0415
     from rebuilder.cli.pins import pinned  # noqa: PLC0415
@@ -75,13 +81,18 @@ def show(config: Path | None, *, as_json: bool) -> None:
     paths = {role.value: keystore.key_path(state, role).with_suffix(".pub") for role in Role}
     own = {role: keystore.load_public_key(path).keyid for role, path in paths.items() if path.is_file()}
     others = {name: key.keyid for name, key in pinned(state).items()}
+    members = [(role, key.keyid) for role in ENROLLED for key in keystore.enrolled(state, Role(role))]
     if as_json:
-        say_json({"keys": own, "pinned": others, "directory": str(state / "keys")})
+        listed = [{"role": role, "keyid": keyid} for role, keyid in members]
+        say_json({"keys": own, "pinned": others, "enrolled": listed, "directory": str(state / "keys")})
         return
     for role, keyid in own.items():
         say(f"{role:<12} {keyid}  {paths[role]}")
     for name, keyid in others.items():
         say(f"{'pinned':<12} {keyid}  {name}")
+    for role, keyid in members:
+        if keyid not in own.values():
+            say(f"{'enrolled':<12} {keyid}  {role}")
     if not own:
         say("no keys yet: they are made on first use, or now by `rebuilder keys init`")
 
@@ -99,7 +110,8 @@ def export(role: str, out: Path | None, config: Path | None, *, as_json: bool) -
 
     path = keystore.key_path(options.settings_from(config).state, Role(role)).with_suffix(".pub")
     if not path.is_file():
-        raise ConfigurationError(f"there is no {role} key yet", hint="`rebuilder keys init` makes it")
+        wanted = "" if role in _MADE else f" --role {role}"
+        raise ConfigurationError(f"there is no {role} key yet", hint=f"`rebuilder keys init{wanted}` makes it")
     key = keystore.load_public_key(path)
     if out is not None:
         output_file(out, tuple(path.parent.iterdir()))
@@ -129,3 +141,35 @@ def pin_command(name: str, pem: Path, config: Path | None, *, as_json: bool) -> 
         say_json({"name": name, "keyid": key.keyid})
     else:
         say(f"{name} is pinned to {key.keyid}")
+
+
+@command.command("enrol", cls=options.JsonVerb)
+@click.argument("role", type=click.Choice(ENROLLED))
+@click.argument("pem", type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--domain", metavar="WORD", help="Fault domain of a builder: a quorum never counts two of one.")
+@options.config_option
+@options.json_option
+def enrol(role: str, pem: Path, domain: str | None, config: Path | None, *, as_json: bool) -> None:
+    """Have this machine's signer accept what the public key in the file PEM signs as a ROLE of a farm.
+
+    A builder's records and a comparer's comparisons; `worker` is a planner, for whom nothing was run. The signer
+    believes this and nobody else, so get the file by a way that you trust, not from the coordinator.
+    """
+    from rebuilder.attest import keystore  # noqa: PLC0415 - as above
+    from rebuilder.attest.keys import Role  # noqa: PLC0415
+
+    state = options.settings_from(config).state
+    key = keystore.load_public_key(regular_file(pem, "name the file that holds the public key, in PEM"))
+    if domain is not None and role != "builder":
+        raise UsageError(f"--domain: a {role} has none; only builders are counted by fault domains")
+    for other in ENROLLED:
+        if other != role and key in keystore.enrolled(state, Role(other)):
+            raise UsageError(
+                f"key {key.keyid[:16]} is enrolled as a {other}: one key never has two roles",
+                hint=f"name a key that was made for a {role}: `rebuilder keys init --role {role}`",
+            )
+    keystore.enroll(state, Role(role), key, domain=domain)
+    if as_json:
+        say_json({"role": role, "keyid": key.keyid, "domain": domain})
+    else:
+        say(f"enrolled {role} {key.keyid}{f' in {domain}' if domain else ''}")

@@ -7,6 +7,12 @@ import stat
 from collections.abc import Callable
 from pathlib import Path
 
+from rebuilder.attest.keys import Role
+from rebuilder.attest.keystore import enrolled
+from rebuilder.cli.keys import ROLES
+from tests.attest.factory import BUILDER, key_signer
+from workers.roles.signer import fault_domains
+
 Cli = Callable[..., tuple[int, str, str]]
 
 
@@ -62,6 +68,56 @@ def test_a_key_that_is_not_there_says_how_it_is_made(cli: Cli) -> None:
     code, _, err = cli("keys", "export")
     assert code == 2
     assert "hint: `rebuilder keys init` makes it" in err
+
+
+def test_every_role_can_be_made_shown_and_exported(cli: Cli) -> None:
+    """Each machine of a farm makes the key of its role; the verbs know all roles that there are."""
+    assert set(ROLES) == {role.value for role in Role}
+    for role in ROLES:
+        code, _, err = cli("keys", "export", role)
+        assert code == 2
+        assert f"there is no {role} key yet" in err
+    assert "hint: `rebuilder keys init --role comparer` makes it" in cli("keys", "export", "comparer")[2]
+    code, out, _ = cli("keys", "init", *(word for role in ROLES for word in ("--role", role)), "--json")
+    made = {each["role"]: each["keyid"] for each in json.loads(out)["keys"]}
+    assert (code, set(made), len(set(made.values()))) == (0, set(ROLES), len(ROLES))
+    assert json.loads(cli("keys", "show", "--json")[1])["keys"] == made
+    for role in ROLES:
+        assert json.loads(cli("keys", "export", role, "--json")[1])["keyid"] == made[role]
+
+
+def test_a_signer_is_told_who_builds_and_compares(cli: Cli, tmp_path: Path) -> None:
+    """What the signer of a farm reads, written by the verb: the key in its role, a builder's fault domain beside it."""
+    state = tmp_path / "xdg_state_home" / "rebuilder"
+    for role in ("builder", "comparer"):
+        (tmp_path / f"{role}.pem").write_text(key_signer(role).public_key.pem)
+    code, out, _ = cli("keys", "enrol", "builder", "builder.pem", "--domain", "rack-1", "--json")
+    keyid = BUILDER.public_key.keyid
+    assert (code, json.loads(out)) == (0, {"role": "builder", "keyid": keyid, "domain": "rack-1"})
+    assert cli("keys", "enrol", "comparer", "comparer.pem")[0] == 0
+    assert [key.keyid for key in enrolled(state, Role.BUILDER)] == [keyid]
+    assert fault_domains(state) == {keyid: "rack-1"}
+    assert cli("keys", "enrol", "builder", "builder.pem")[0] == 0
+    assert fault_domains(state) == {keyid: "rack-1"}
+    assert f"enrolled     {keyid}  builder\n" in cli("keys", "show")[1]
+
+
+def test_a_key_is_not_enrolled_twice_nor_in_no_domain(cli: Cli, tmp_path: Path) -> None:
+    """One key never has two roles; a fault domain is a word, and a builder's."""
+    (tmp_path / "builder.pem").write_text(BUILDER.public_key.pem)
+    for words, expected in (
+        (("comparer", "builder.pem", "--domain", "rack-1"), "a comparer has none"),
+        (("builder", "builder.pem", "--domain", "rack 1"), "not a fault domain: 'rack 1'"),
+        (("builder", "builder.pem", "--domain", ""), "not a fault domain: ''"),
+        (("attestation", "builder.pem"), "'attestation' is not one of"),
+        (("builder", "nothing.pem"), "no such file"),
+    ):
+        code, _, err = cli("keys", "enrol", *words)
+        assert (code, expected in err) == (2, True), err
+    assert json.loads(cli("keys", "show", "--json")[1])["enrolled"] == []
+    assert cli("keys", "enrol", "builder", "builder.pem")[0] == 0
+    code, _, err = cli("keys", "enrol", "comparer", "builder.pem")
+    assert (code, "is enrolled as a builder: one key never has two roles" in err) == (2, True)
 
 
 def test_a_path_that_no_file_can_have_is_usage(cli: Cli) -> None:
