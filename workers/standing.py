@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from rebuilder.model.job import Backlog
+from rebuilder.model.job import Backlog, Job, JobState, Worker
+from rebuilder.store.ailing import Unserved, find_bad_endings, find_unserved
 from rebuilder.store.blocks import Block, Blocks, SuiteState
-from rebuilder.store.conclusions import Event
+from rebuilder.store.conclusions import Event, EventKind
 from rebuilder.store.database import Database
-from rebuilder.store.jobs import Jobs
+from rebuilder.store.jobs import Jobs, Selection
 from rebuilder.store.ledger import Ledger
 from rebuilder.store.workers import Workers
 
 _EVENTS = 5
+_AILING = 10
+_FAILED = 5
+_WINDOW = timedelta(hours=24)
+"""Refusals and bad endings are counted over so long."""
+_REFUSED = (EventKind.LEASE_REFUSED, EventKind.WORKER_REFUSED, EventKind.WAKE_REFUSED, EventKind.UPLOAD_REFUSED)
 _SILENT_S = 600
 """A worker that was not heard of for so long is called silent."""
 
@@ -28,16 +35,45 @@ class WorkerCount:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Ailing:
+    """A worker that was not heard of for a while, or whose jobs end badly."""
+
+    name: str
+    keyid: str
+    seen_at: datetime | None
+    is_silent: bool
+    expired: int
+    failed: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusals:
+    """What was refused to somebody, how often within a day, and why at last."""
+
+    kind: EventKind
+    subject: str
+    count: int
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
     """Everything that `status` shows."""
 
     at: datetime
     backlog: Backlog
     workers: WorkerCount
+    unserved: tuple[Unserved, ...]
+    """Ready work that no enrolled worker may do."""
+    ailing: tuple[Ailing, ...]
+    refusals: tuple[Refusals, ...]
+    """The most recent last."""
+    failed: tuple[Job, ...]
+    """Some of the jobs that failed for good: what they say is what somebody must read."""
     suites: tuple[SuiteState, ...]
     blocks: tuple[Block, ...]
     events: tuple[Event, ...]
-    """The newest."""
+    """The newest that are no refusals."""
 
 
 def read_status(database: Database, at: datetime) -> Status:
@@ -47,14 +83,55 @@ def read_status(database: Database, at: datetime) -> Status:
         worker for worker in enrolled if worker.seen_at is None or (at - worker.seen_at).total_seconds() > _SILENT_S
     ]
     draining = [worker for worker in enrolled if worker.draining and worker not in silent]
-    blocks = Blocks(database)
+    blocks, jobs, events = Blocks(database), Jobs(database), Ledger(database).events()
     return Status(
         at=at,
-        backlog=Jobs(database).backlog(),
+        backlog=jobs.backlog(),
         workers=WorkerCount(
             working=len(enrolled) - len(silent) - len(draining), draining=len(draining), silent=len(silent)
         ),
+        unserved=find_unserved(database, enrolled),
+        ailing=_ailing(database, enrolled, silent, at),
+        refusals=_refusals(events, at),
+        failed=jobs.find(Selection(state=JobState.FAILED), limit=_FAILED),
         suites=blocks.suites(),
         blocks=blocks.blocks(),
-        events=Ledger(database).events()[-_EVENTS:],
+        events=tuple(event for event in events if event.kind not in _REFUSED)[-_EVENTS:],
     )
+
+
+def _ailing(
+    database: Database, enrolled: Sequence[Worker], silent: Sequence[Worker], at: datetime
+) -> tuple[Ailing, ...]:
+    """Name those that are silent or have bad endings, the worst first."""
+    endings = {each.worker: each for each in find_bad_endings(database, at - _WINDOW)}
+    found = []
+    for worker in enrolled:
+        bad = endings.get(worker.keyid)
+        if worker in silent or bad is not None:
+            found.append(
+                Ailing(
+                    name=worker.name,
+                    keyid=worker.keyid,
+                    seen_at=worker.seen_at,
+                    is_silent=worker in silent,
+                    expired=bad.expired if bad else 0,
+                    failed=bad.failed if bad else 0,
+                )
+            )
+    return tuple(sorted(found, key=lambda each: (not each.is_silent, -each.expired - each.failed, each.name))[:_AILING])
+
+
+def _refusals(events: Sequence[Event], at: datetime) -> tuple[Refusals, ...]:
+    """Gather the events of the last day by who was refused what: a flood of one kind hides no other."""
+    found: dict[tuple[EventKind, str], Refusals] = {}
+    for event in events:
+        if event.kind in _REFUSED and event.at > at - _WINDOW:
+            before = found.pop((event.kind, event.subject), None)
+            found[event.kind, event.subject] = Refusals(
+                kind=event.kind,
+                subject=event.subject,
+                count=1 + (before.count if before else 0),
+                detail=event.detail,
+            )
+    return tuple(found.values())[-_AILING:]

@@ -210,11 +210,11 @@ NEVER = RetryRule(attempts=1, first_delay_s=0)
 
 
 def retry_rule(cause: Cause) -> RetryRule:
-    """Infrastructure soon, build failures late and few, what was not trusted never."""
+    """Infrastructure soon, build failures late and few, what was not trusted or is not there never."""
     match cause:
         case Cause.INFRASTRUCTURE | Cause.ENVIRONMENT_UNAVAILABLE:
             return SOON
-        case Cause.UNTRUSTED_INPUT | Cause.STALE_INPUT | Cause.DISAGREEMENT | Cause.QUORUM_PENDING:
+        case Cause.UNTRUSTED_INPUT | Cause.STALE_INPUT | Cause.NO_REFERENCE | Cause.DISAGREEMENT | Cause.QUORUM_PENDING:
             return NEVER
         case _:
             return LATE

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 
-from rebuilder.errors import Interrupted, LeaseLost, RebuilderError
+from rebuilder.errors import Interrupted, LeaseLost, RebuilderError, UnknownTarget
+from rebuilder.model.cause import Cause
 from rebuilder.model.digest import Digest
 from rebuilder.model.job import retry_rule
 from rebuilder.model.release import Release
@@ -26,12 +28,21 @@ def plan(claim: Claim, place: Place) -> Digest:
     origin = origin_for(question, place.settings, place.fetcher, place.blobs, About(place.progress, question.name))
     now = place.now()
     place.progress.phase(question.name, "resolve", "reading signed indices")
-    release = origin.resolve(question, now)
+    release = _resolved(origin, question, now)
     place.progress.phase(question.name, "authenticate", f"{release.name} {release.version}")
     trust = origin.authenticate(release, now, download=True)
     place.give(digest for digest in _evidence(release, trust) if place.blobs.has(digest))
     parts = tuple(_part(part, trust, origin, claim, place) for part in origin.parts(release))
     return place.write(PlanReport(release=release, trust=trust, parts=parts))
+
+
+def _resolved(origin: Origin, question: Question, now: datetime) -> Release:
+    """Resolve a target; that there is no such suite or release is final, and a sync owes it again when there is."""
+    try:
+        return origin.resolve(question, now)
+    except UnknownTarget as error:
+        error.cause = Cause.NO_REFERENCE
+        raise
 
 
 def _part(part: Release, trust: Trust, origin: Origin, claim: Claim, place: Place) -> PlannedPart:

@@ -46,6 +46,7 @@ def _tell(status: Status) -> None:
     ready, leased = since(backlog.oldest_ready, status.at), since(backlog.oldest_lease, status.at)
     say(f"oldest ready: {ready}; oldest lease: {leased}")
     say(f"workers: {workers.working} working, {workers.draining} draining, {workers.silent} silent")
+    _tell_what_ails(status)
     for suite in status.suites:
         if suite.paused is not None:
             say(f"paused  {suite.suite}: {suite.paused}")
@@ -55,3 +56,20 @@ def _tell(status: Status) -> None:
         say(f"blocked {block.pattern}: {block.reason}")
     for event in status.events:
         say(f"{render_time(event.at)}  {event.kind}  {event.subject}: {event.detail}")
+
+
+def _tell_what_ails(status: Status) -> None:
+    for wanted in status.unserved:
+        what = " ".join((wanted.kind, wanted.resources, *wanted.tags))
+        say(f"no worker for {wanted.jobs} ready jobs: {what}")
+    for worker in status.ailing:
+        silence = "never heard of" if worker.seen_at is None else f"silent for {since(worker.seen_at, status.at)}"
+        seen = f"{silence}, " if worker.is_silent else ""
+        say(
+            f"ailing  {worker.name} ({worker.keyid[:16]}): {seen}"
+            f"in a day {worker.expired} leases expired, {worker.failed} failed"
+        )
+    for job in status.failed:
+        say(f"failed  job {job.id} {job.new.kind} {job.new.target}: {job.cause}: {job.message}")
+    for refused in status.refusals:
+        say(f"refused {refused.count} times in a day: {refused.kind}  {refused.subject}: {refused.detail}")

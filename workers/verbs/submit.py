@@ -20,7 +20,7 @@ rebuilder submit deb:trixie/cjson deb:trixie/libssh2 --quorum 2 --priority -10
 
 @options.verb("submit", EXAMPLES)
 @click.argument("targets", nargs=-1, required=True, metavar="TARGET…")
-@click.option("--quorum", type=click.IntRange(1, 99), help="Builders that must agree (default: farm.quorum).")
+@click.option("--quorum", type=click.IntRange(1, 16), help="Builders that must agree (default: farm.quorum).")
 @click.option("--priority", type=click.IntRange(-1000, 1000), default=0, help="Lower is sooner (default: 0).")
 @options.config_option
 @options.json_option

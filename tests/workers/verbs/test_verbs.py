@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,13 @@ import pytest
 
 from rebuilder.attest.keys import Role
 from rebuilder.attest.keystore import ensure_key
-from rebuilder.model.job import JobKind
+from rebuilder.model.job import JobKind, NewJob
 from rebuilder.store.claiming import Offer
+from rebuilder.store.conclusions import Event, EventKind
 from rebuilder.store.database import Database
 from rebuilder.store.jobs import Jobs
-from rebuilder.store.workers import Workers
+from rebuilder.store.ledger import Ledger
+from rebuilder.store.workers import Grant, Workers
 from tests.archive.frozen import FrozenArchive
 from tests.workers.verbs.conftest import Person, write_config
 
@@ -139,6 +142,41 @@ def test_status_shows_what_somebody_must_know(ask: Ask, person: Person, config: 
     status = ask("status")
     assert (status["blocks"], status["suites"]) == ([], [{"suite": "trixie", "paused": None, "quota": None}])
     assert person("suites", "list", "--config", config)[0] == person("block", "list", "--config", config)[0] == 0
+
+
+def test_status_names_who_ails_and_what_nobody_does(ask: Ask, person: Person, config: Path) -> None:
+    """A tag that nobody has, a worker that is silent and loses its leases, and who was refused how often."""
+    ask("submit", GREETER)
+    assert ask("status")["unserved"] == [{"kind": "plan", "resources": "small", "tags": [], "jobs": 1}]
+    database, at = ledger(config), datetime.now(UTC)
+    workers, jobs = Workers(database), Jobs(database)
+    key = ensure_key(config.parent / "key", Role.BUILDER)
+    grant = Grant(roles=(JobKind.PLAN, JobKind.REBUILD), fault_domain="cellar", tags=("amd64",))
+    worker = workers.enrol(workers.make_token(grant, at, expires=at + timedelta(hours=1)), key, "slow", at)
+    assert ask("status")["unserved"] == []
+    new = NewJob(
+        kind=JobKind.REBUILD, target="pkg:deb/debian/cuda@1", suite="trixie", name="cuda", tags=("amd64", "gpu")
+    )
+    jobs.add([new], at)
+    before = at - timedelta(minutes=30)
+    assert jobs.claim(Offer(worker=worker, kind=JobKind.PLAN), before, lease=timedelta(minutes=1)) is not None
+    assert len(jobs.expire(at)) == 1
+    for number in range(7):
+        detail = f"a request with nonce {number} came before"
+        Ledger(database).record_event(Event(kind=EventKind.WORKER_REFUSED, subject="0123abcd", detail=detail, at=at))
+    event = Event(kind=EventKind.UPLOAD_REFUSED, subject="slow", detail="expected at most 1 GiB", at=at)
+    Ledger(database).record_event(event)
+    Ledger(database).record_event(replace(event, detail="long ago", at=at - timedelta(days=2)))
+    _, out, _ = person("status", "--config", config)
+    for words in (
+        "no worker for 1 ready jobs: rebuild small amd64 gpu",
+        f"ailing  slow ({key.keyid[:16]}): never heard of, in a day 1 leases expired, 0 failed",
+        "refused 7 times in a day: worker-refused  0123abcd: a request with nonce 6 came before",
+        "refused 1 times in a day: upload-refused  slow: expected at most 1 GiB",
+    ):
+        assert words in out
+    workers.revoke(key.keyid, at)
+    assert ask("status")["ailing"] == []
 
 
 def test_a_newer_ledger_is_refused(person: Person, config: Path) -> None:
