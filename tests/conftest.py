@@ -40,7 +40,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Show what tests of live releases saw, also where they passed: it differs from day to day."""
+    """Show what tests saw that differs from run to run, also where they passed: live releases, counts after faults."""
     seen = [
         (report.nodeid, words)
         for reports in terminalreporter.stats.values()
@@ -50,7 +50,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         if name == SEEN
     ]
     if seen:
-        terminalreporter.section("seen in the live archive")
+        terminalreporter.section("what tests saw")
     for nodeid, words in seen:
         terminalreporter.line(f"{nodeid}\n{words}")
 

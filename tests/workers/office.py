@@ -50,9 +50,9 @@ class Office:
         self.blobs = LocalBlobs(self.settings.blobs_dir)
         signer = self.root / "signer"
         self.attester = ensure_key(signer, Role.ATTESTATION)
-        database = Database(self.root / "coordinator" / "ledger.sqlite")
+        self.database = Database(self.root / "coordinator" / "ledger.sqlite")
         self.coordinator: Coordinator = open_coordinator(
-            self.settings, database, self.blobs, attester=self.attester, now=self.now
+            self.settings, self.database, self.blobs, attester=self.attester, now=self.now
         )
         attestation = open_signer(key_uri(signer, Role.ATTESTATION))
         self.hire("planner", JobKind.PLAN, short.plan, Role.WORKER)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from random import Random
 
 from rebuilder.attest.builder import sign_rebuild
@@ -18,9 +20,10 @@ from rebuilder.origins.origin import Planned
 from tests.attest.factory import dossier
 from workers.documents import PlannedPart, PlanReport, RebuildReport, RebuildTask
 from workers.lease.protocol import Claim
-from workers.roles.place import Place
+from workers.roles.place import Place, Step
 
 ROOTFS = b"a root file system"
+_HOLD_LASTS_S = 120
 
 
 def owed(name: str, quorum: int = 1) -> NewJob:
@@ -29,9 +32,40 @@ def owed(name: str, quorum: int = 1) -> NewJob:
     return NewJob(kind=JobKind.PLAN, target=target, suite="trixie", name=name, quorum=quorum)
 
 
+def name_of(claim: Claim) -> str:
+    """Name the package that a job is about."""
+    return claim.target.rpartition("/")[2].partition("@")[0]
+
+
+def hold_of(kind: JobKind, name: str, *, done: bool) -> str:
+    """Name the file that keeps a job from being begun, or from being reported once it is `done`."""
+    return f"{kind}-{name}-{'done' if done else 'begun'}"
+
+
+def held(kind: JobKind, step: Step) -> Step:
+    """Have a step wait where a test wants it held, and say in the file that it does."""
+
+    def run(claim: Claim, place: Place) -> Digest:
+        holds = place.settings.results.parent / "holds"
+        _wait_at(holds / hold_of(kind, name_of(claim), done=False))
+        output = step(claim, place)
+        _wait_at(holds / hold_of(kind, name_of(claim), done=True))
+        return output
+
+    return run
+
+
+def _wait_at(path: Path) -> None:
+    until = time.monotonic() + _HOLD_LASTS_S
+    while path.exists() and time.monotonic() < until:
+        with suppress(FileNotFoundError), path.open("r+") as file:
+            file.write("reached")
+        time.sleep(0.05)
+
+
 def plan(claim: Claim, place: Place) -> Digest:
     """Make up a release of one package that the source makes."""
-    name = claim.target.rpartition("/")[2].partition("@")[0]
+    name = name_of(claim)
     sample = dossier({name: Verdict.REPRODUCED}).dossier
     assert sample.plan is not None
     assert sample.lock is not None

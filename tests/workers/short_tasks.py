@@ -14,9 +14,9 @@ _SHORT = {JobKind.PLAN: short.plan, JobKind.REBUILD: short.rebuild}
 
 
 def opening(kind: JobKind, settings: Settings) -> Post:
-    """Open a role as a real worker does, with short jobs."""
+    """Open a role as a real worker does, with short jobs that a test may hold."""
     post = open_post(kind, settings)
-    return replace(post, step=_SHORT.get(kind, post.step))
+    return replace(post, step=short.held(kind, _SHORT.get(kind, post.step)))
 
 
 app = make_tasks(load_settings(), opening)

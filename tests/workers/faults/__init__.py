@@ -1,0 +1,1 @@
+"""Faults that the farm survives, each done to real processes."""
