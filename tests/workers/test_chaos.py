@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from random import Random
 
 import pytest
@@ -33,17 +33,25 @@ def test_chaos(packages: int, kills: int, say: Callable[[str], None]) -> None:
     began = time.monotonic()
     with running(*EVERYBODY) as farm:
         farm.owe(*(f"tool-{number}" for number in range(packages)))
-        for number in range(kills):
+        for number, name in enumerate(victims(random, kills)):
             time.sleep(random.uniform(0.2, 2.0))
             share = 5 * packages * number // (kills + 2)
             farm.wait(lambda share=share: _done(farm) >= share, "no progress", patience_s=300)  # type: ignore[misc] # its own
-            killed[_kill(farm, random.choice(_TARGETS))] += 1
+            killed[_kill(farm, name)] += 1
         farm.wait_for_the_end(patience_s=120 + _SLOWEST_S * packages)
         found = outcome_of(farm)
         seconds = time.monotonic() - began
         say(f"seed {seed}: {killed.total()} kills {dict(sorted(killed.items()))}, {seconds:.0f} s: {found}")
         assert found.is_whole, farm.said()
         assert (found.cases, found.jobs) == (packages, 5 * packages)
+
+
+def victims(random: Random, kills: int) -> Iterator[str]:
+    """Choose who is killed: in each round everybody once, in an order of its own."""
+    for number in range(kills):
+        if number % len(_TARGETS) == 0:
+            round_ = random.sample(_TARGETS, len(_TARGETS))
+        yield round_[number % len(_TARGETS)]
 
 
 def _done(farm: Farm) -> int:
