@@ -12,6 +12,7 @@ Nothing that is owed already is due, and nothing that a block names.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -93,8 +94,8 @@ def due(order: Order, at: datetime) -> sa.Select[Any]:
     return query if order.limit is None else query.limit(order.limit)
 
 
-def enqueue(connection: Connection, order: Order, at: datetime) -> int:
-    """Owe a plan for everything that is due; return how many were added."""
+def enqueue(connection: Connection, order: Order, at: datetime) -> Counter[str]:
+    """Owe a plan for everything that is due; return for which purposes they were added."""
     wanted = due(order, at).subquery("wanted")
     samples = {
         suite: NewJob(kind=JobKind.PLAN, target="", suite=suite, name="", quorum=order.quorum) for suite in order.suites
@@ -110,8 +111,7 @@ def enqueue(connection: Connection, order: Order, at: datetime) -> int:
     values["queue"] = sa.case({suite: queue_of(sample) for suite, sample in samples.items()}, value=wanted.c.suite)
     query = sa.select(*values.values()).where(sa.true()).order_by(wanted.c.rank, wanted.c.tried_at, wanted.c.name)
     statement = insert(connection, _JOBS).from_select(list(values), query, include_defaults=False)
-    options = {"preserve_rowcount": True}
-    return connection.execute(statement.on_conflict_do_nothing(), execution_options=options).rowcount
+    return Counter(connection.scalars(statement.on_conflict_do_nothing().returning(_JOBS.c.purpose)))
 
 
 def _offered(order: Order) -> sa.Subquery:

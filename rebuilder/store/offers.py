@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import sqlalchemy as sa
@@ -45,6 +45,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Difference:
+    offered: int
     new: list[Offer]
     changed: list[Offer]
     returned: list[Key]
@@ -79,7 +80,7 @@ def take_in(connection: Connection, catalogue: Catalogue, offers: Iterable[Offer
     return Change(
         suite=catalogue.suite,
         is_current=False,
-        offered=count(connection, catalogue),
+        offered=found.offered,
         new=len(found.new),
         changed=len(found.changed),
         removed=len(found.removed),
@@ -103,8 +104,9 @@ def _compare(connection: Connection, catalogue: Catalogue, offers: Iterable[Offe
     columns = (_OFFERS.c.architecture, _OFFERS.c.name, _OFFERS.c.version, _OFFERS.c.target, digest)
     rows = connection.execute(sa.select(*columns, _OFFERS.c.gone_at.is_(None)).where(_ours(catalogue)))
     known = {(row[0], row[1], row[2]): (row[3], row[4], bool(row[5])) for row in rows}
-    found = _Difference(new=[], changed=[], returned=[], removed=[])
+    found, offered = _Difference(offered=0, new=[], changed=[], returned=[], removed=[]), 0
     for offer in offers:
+        offered += 1
         key = (offer.architecture, offer.name, offer.version)
         before = known.pop(key, None)
         if before is None:
@@ -116,7 +118,7 @@ def _compare(connection: Connection, catalogue: Catalogue, offers: Iterable[Offe
         elif not is_there:
             found.returned.append(key)
     found.removed.extend((key, target) for key, (target, _, is_there) in known.items() if is_there)
-    return found
+    return replace(found, offered=offered)
 
 
 def _remember(connection: Connection, suite: str, found: _Difference, at: datetime) -> None:

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from rebuilder.model.catalogue import Catalogue, Offer
+from rebuilder.model.job import Purpose
 from rebuilder.store import farm_tables, offers
 from rebuilder.store.database import Database
 from rebuilder.store.due import Order, due, enqueue
@@ -54,11 +55,11 @@ class Schedule:
         with self._database.write() as connection:
             changes = tuple(_take_in(connection, each, at) for each in imports)
             wanted = _with_blocks(connection, order)
-            by_purpose = _count(connection, wanted, at)
-            added = enqueue(connection, wanted, at) if by_purpose else 0
+            added = enqueue(connection, wanted, at)
             if added:
                 _analyze(connection, "jobs")
-        return Synced(changes=changes, by_purpose=by_purpose, added=added)
+        by_purpose = sorted(added.items(), key=lambda each: Purpose(each[0]).priority)
+        return Synced(changes=changes, by_purpose=tuple(by_purpose), added=added.total())
 
     def trial(self, imports: Sequence[Import], order: Order, at: datetime) -> Synced:
         """Say what `sync` would do, and what that would cost."""
@@ -88,9 +89,3 @@ def _analyze(connection: Connection, table: str) -> None:
 def _with_blocks(connection: Connection, order: Order) -> Order:
     patterns = connection.scalars(sa.select(farm_tables.blocks.c.pattern)).all()
     return replace(order, blocked=(*order.blocked, *patterns))
-
-
-def _count(connection: Connection, order: Order, at: datetime) -> tuple[tuple[str, int], ...]:
-    wanted = due(order, at).subquery()
-    query = sa.select(wanted.c.purpose, sa.func.count()).group_by(wanted.c.purpose, wanted.c.rank)
-    return tuple((purpose, number) for purpose, number in connection.execute(query.order_by(wanted.c.rank)))

@@ -23,9 +23,8 @@ _FILE_NAME = re.compile(r"[A-Za-z0-9+._~:%@^=,-]{1,512}\Z")
 _SOURCE = re.compile(r"(?P<name>[^ ]+)(?: \((?P<version>[^ ()]+)\))?\Z")
 _SIZE = re.compile(r"[0-9]{1,15}\Z")
 _SECURITY = "-security"
-_FIELDS = tuple(
-    f"\n{name}: ".encode() for name in ("Package", "Version", "Architecture", "Filename", "Size", "SHA256", "Source")
-)
+_NEEDED = (b"Package", b"Version", b"Architecture", b"Filename", b"Size", b"SHA256")
+_FIELD = re.compile(rb"\n(Package|Version|Architecture|Filename|Size|SHA256|Source): ([^\n]*)")
 
 Group = tuple[str, str, str]
 """Source, its version, architecture of the binaries."""
@@ -118,17 +117,17 @@ def _source(text: str, name: str, version: str) -> tuple[str, str]:
 
 
 def _fields(stanza: bytes) -> list[str]:
-    """Return the values of `_FIELDS`, each of one line; of them, only Source may be missing."""
-    values = []
-    for field in _FIELDS:
-        start = stanza.find(field)
-        begin = start + len(field)
-        values.append(stanza[begin : stanza.index(b"\n", begin)].strip(b" ") if start != -1 else b"")
-    if not all(values[:-1]):
-        missing = _FIELDS[values.index(b"")].decode().strip(" :\n")
+    """Return the values of `_NEEDED` and Source, each of one line and named once; Source alone may be missing."""
+    found = _FIELD.findall(stanza)
+    values: dict[bytes, bytes] = dict(found)
+    if len(values) != len(found):
+        raise HostileInput(f"a paragraph of a package index names a field twice ({stanza[:60]!r})")
+    lines = [values.get(name, b"").strip(b" ") for name in (*_NEEDED, b"Source")]
+    if not all(lines[:-1]):
+        missing = _NEEDED[lines.index(b"")].decode()
         raise HostileInput(f"a paragraph of a package index has no field {missing} ({stanza[:60]!r})")
     try:
-        return b"\n".join(values).decode("ascii").split("\n")
+        return b"\n".join(lines).decode("ascii").split("\n")
     except UnicodeDecodeError as error:
         raise HostileInput(f"a paragraph of a package index is unreadable: {error}") from error
 
