@@ -21,6 +21,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import IO
 
 from packaging.markers import Marker
 
@@ -85,14 +86,26 @@ def up(engines: Engines) -> int:
     if "FARM_BASE" not in os.environ and (status := farm_base.make(engines.services)) != 0:
         return status
     wheels()
-    # One image first: the classic builder would install the program once for each of those that it builds at a time.
     return (
-        compose(engines, "build", "--quiet", "coordinator")
-        or compose(engines, "build", "--quiet")
+        build(engines)
         or bases(engines, _suites())
         or compose(engines, "up", "--detach", "--wait", "--wait-timeout", "300")
         or _welcome()
     )
+
+
+def build(engines: Engines) -> int:
+    """Build the images; what is said meanwhile is in a file, and its end is shown when it went wrong."""
+    print("farm: building the images", flush=True)
+    log = STATE / "build.log"
+    with log.open("wb") as stream:
+        # One image first: the classic builder would install the program once for each that it builds at a time.
+        for words in (("build", "coordinator"), ("build",)):
+            status = compose(engines, *words, output=stream)
+            if status != 0:
+                print("\n".join(log.read_text(errors="replace").splitlines()[-20:]), file=sys.stderr)
+                return status
+    return 0
 
 
 def down(words: list[str]) -> int:
@@ -156,11 +169,12 @@ def for_base(lock: str) -> str:
     return "\n".join([*kept, ""])
 
 
-def compose(engines: Engines, *words: str) -> int:
+def compose(engines: Engines, *words: str, output: IO[bytes] | None = None) -> int:
     """Run Compose on our files, with the services' engine."""
     files = [word for path in (COMPOSE, STATE / "more.yaml") if path.is_file() for word in ("--file", str(path))]
     argv = [*command(), "--project-directory", str(ROOT), *files, *words]
-    return subprocess.run(argv, env=environment(dict(os.environ), engines), check=False).returncode
+    environ = environment(dict(os.environ), engines)
+    return subprocess.run(argv, env=environ, check=False, stdout=output, stderr=output).returncode
 
 
 def environment(words: dict[str, str], engines: Engines) -> dict[str, str]:
