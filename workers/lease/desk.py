@@ -76,8 +76,6 @@ class Desk:
 
     def done(self, worker: Worker, held: Held, output: Digest) -> None:
         """Take a result, once; the same one again changes nothing, and one that nobody could read does not count."""
-        if not self.blobs.has(output):
-            raise HostileInput(f"job {held.job}: its result {output} is not in the blob store", hint="put it first")
         with self._recorded(worker):
             then = self._following(worker, held, output)
             job = self.jobs.complete(held.job, held.fence, worker.keyid, output=output, at=self.now(), then=then)
@@ -117,6 +115,8 @@ class Desk:
     def _following(self, worker: Worker, held: Held, output: Digest) -> Then | None:
         """Ask what follows; who does not hold the job (any more) is told that, whatever is wrong with his result."""
         try:
+            if not self.blobs.has(output):
+                raise HostileInput(f"job {held.job}: its result {output} is not in the blob store", hint="put it first")
             return self.follow.done(self.jobs.job(held.job), output)
         except RebuilderError:
             self.jobs.heartbeat(held.job, held.fence, worker.keyid, self.now(), lease=self.lease)

@@ -138,6 +138,7 @@ def test_attack_a_stale_report_of_nonsense(office: Office) -> None:
     office.clock.pass_by(60)
     office.desk.jobs.ripen(office.clock())
     assert claimed(other).fence == 2
-    with pytest.raises(LeaseLost, match="under fence 2"):
-        late.report_done(claim, nonsense)
-    assert [kind for kind, _ in office.events()] == ["lease-refused"]
+    for output in (nonsense, Digest.of(b"never put")):
+        with pytest.raises(LeaseLost, match="under fence 2"):
+            late.report_done(claim, output)
+    assert [kind for kind, _ in office.events()] == ["lease-refused"] * 2
