@@ -16,14 +16,8 @@ from rebuilder.config import Settings, load_settings
 from rebuilder.errors import RebuilderError
 from rebuilder.model.job import JobKind
 from rebuilder.store.blobs import LocalBlobs
-from rebuilder.store.opening import open_database
-from rebuilder.store.schema import Preparation
-from rebuilder.world.http import HttpFetcher
-from workers.bases import make_bases
-from workers.enrolling import enrol_here
-from workers.garbage import LocalStore, Retention, collect
 from workers.observing import configure_logs
-from workers.running import LoggedProgress, Ports, run_coordinator, run_web, run_worker
+from workers.running import LoggedProgress, Ports, run_web, run_worker
 from workers.starting import now, open_blobs
 
 _KINDS = tuple(kind.value for kind in JobKind)
@@ -58,6 +52,8 @@ def _stopping() -> Event:
 @click.pass_obj
 def coordinator(given: tuple[Settings, str, int], port: int) -> None:
     """Serve the lease API and sweep. An empty ledger gets its tables; one of an older schema is refused."""
+    from workers.coordinator.running import run_coordinator  # noqa: PLC0415 - databases are slow to load, and large
+
     settings, host, health = given
     run_coordinator(settings, Ports(host=host, health=health, service=port), _stopping())
 
@@ -89,6 +85,8 @@ def worker(given: tuple[Settings, str, int], kind: str, tags: tuple[str, ...]) -
 @click.pass_obj
 def enrol(given: tuple[Settings, str, int], kind: str, name: str, token_file: Path) -> None:
     """Make this machine's key known to the coordinator, for steps of one KIND."""
+    from workers.enrolling import enrol_here  # noqa: PLC0415 - only here
+
     enrolled = enrol_here(JobKind(kind), given[0], token_file=token_file, name=name)
     offered = ", ".join((*enrolled.tags, *enrolled.resources))
     click.echo(f"enrolled key {enrolled.keyid} for {', '.join(enrolled.roles)} ({offered}) in {enrolled.fault_domain}")
@@ -100,6 +98,9 @@ def enrol(given: tuple[Settings, str, int], kind: str, name: str, token_file: Pa
 def bases(given: tuple[Settings, str, int], suites: tuple[str, ...]) -> None:
     """Bootstrap, as root, the base images of SUITES into the cache of a planner, as the archive is now."""
     configure_logs("bases", sys.stderr)
+    from rebuilder.world.http import HttpFetcher  # noqa: PLC0415 - only here
+    from workers.bases import make_bases  # noqa: PLC0415 - as above
+
     for lock, rootfs in make_bases(suites, given[0], HttpFetcher(), LoggedProgress(), now()):
         click.echo(f"{lock.suite} {lock.architecture}: {len(lock.packages)} packages, root file system {rootfs}")
 
@@ -111,6 +112,10 @@ def bases(given: tuple[Settings, str, int], suites: tuple[str, ...]) -> None:
 @click.pass_obj
 def garbage(given: tuple[Settings, str, int], *, dry_run: bool, grace_hours: int, keep_days: int | None) -> None:
     """Remove the blobs that nothing in the ledger names any more."""
+    from rebuilder.store.opening import open_database  # noqa: PLC0415 - slow to load, and only here
+    from rebuilder.store.schema import Preparation  # noqa: PLC0415 - as above
+    from workers.garbage import LocalStore, Retention, collect  # noqa: PLC0415 - as above
+
     settings, _, _ = given
     blobs = open_blobs(settings)
     store = LocalStore(blobs) if isinstance(blobs, LocalBlobs) else blobs

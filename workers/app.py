@@ -10,6 +10,7 @@ import ssl
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
+from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from celery import Celery  # type: ignore[import-untyped] # Celery has no types
@@ -20,10 +21,12 @@ from rebuilder.attest.signing import Signer
 from rebuilder.config import FarmSettings
 from rebuilder.errors import ConfigurationError, NetworkFailure, WorldError
 from rebuilder.model.job import Job, JobKind, ResourceClass
-from workers.lease.desk import Desk
 from workers.starting import now, secret
 from workers.transport import Transport
 from workers.wake import Delivery, make_token
+
+if TYPE_CHECKING:
+    from workers.lease.desk import Desk
 
 VISIBILITY_S = 24 * 3600
 _CONNECT_S = 5

@@ -1,4 +1,4 @@
-"""Prometheus metrics. The coordinator's are counted in the ledger when they are asked for; a worker's are its own.
+"""What a worker counts about itself, as Prometheus metrics; the coordinator's are in `workers.coordinator.metrics`.
 
 Names and labels are listed in docs/FARM.md, "Metrics and alerts": a test compares the two.
 """
@@ -10,79 +10,15 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
-from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
-from prometheus_client.registry import Collector
 
 from rebuilder.model.job import JobKind
 from rebuilder.progress import Progress
-from rebuilder.store.database import Database
-from rebuilder.store.measured import Count, Measured, measure
 
-WINDOW = timedelta(hours=1)
 _SECONDS = (0.1, 0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200, 14400)
-
-
-class LedgerMetrics(Collector):
-    """What is owed, who holds it, and what came of it."""
-
-    def __init__(self, database: Database, now: Callable[[], datetime]) -> None:
-        self._database = database
-        self._now = now
-
-    def describe(self) -> list[Metric]:
-        """Nothing is read before somebody asks."""
-        return []
-
-    def collect(self) -> Iterator[Metric]:
-        """Count now; raise StorageFailure, and so answer nothing, when the ledger does not."""
-        found = measure(self._database, self._now(), window=WINDOW)
-        yield from _of_jobs(found)
-        yield from _of_recent_jobs(found)
-        yield _gauge("rebuilds", "Rebuilds by outcome.", ("outcome",), found.outcomes)
-        yield _gauge("verdicts", "Artifacts concluded upon, by verdict.", ("verdict",), found.verdicts)
-        yield _gauge("events", "Events that somebody must look at, by kind.", ("kind",), found.events)
-        yield _gauge("workers", "Enrolled workers by standing.", ("standing",), found.workers)
-
-
-def _of_jobs(found: Measured) -> Iterator[Metric]:
-    labels = ("kind", "resources", "tags", "state")
-    yield _gauge("jobs", "Jobs by queue and state.", labels, found.jobs)
-    oldest = GaugeMetricFamily("rebuilder_oldest_ready_seconds", "Age of the oldest ready job.", labels=["kind"])
-    for kind, seconds in found.oldest_ready_s:
-        oldest.add_metric([kind], seconds)
-    yield oldest
-    held = GaugeMetricFamily("rebuilder_leases", "Leases alive.", labels=["kind"])
-    age = GaugeMetricFamily("rebuilder_oldest_lease_seconds", "Age of the oldest lease.", labels=["kind"])
-    silent = GaugeMetricFamily("rebuilder_silent_lease_seconds", "Time since the latest heartbeat.", labels=["kind"])
-    for each in found.held:
-        held.add_metric([each.kind], each.count)
-        age.add_metric([each.kind], each.oldest_s)
-        silent.add_metric([each.kind], each.silent_s)
-    yield from (held, age, silent)
-
-
-def _of_recent_jobs(found: Measured) -> Iterator[Metric]:
-    count = GaugeMetricFamily("rebuilder_recent_jobs", "Jobs done in the last hour.", labels=["kind"])
-    total = GaugeMetricFamily("rebuilder_recent_job_seconds", "Time these took in all.", labels=["kind"])
-    longest = GaugeMetricFamily("rebuilder_recent_job_longest_seconds", "The longest of these.", labels=["kind"])
-    for each in found.durations:
-        count.add_metric([each.kind], each.count)
-        total.add_metric([each.kind], each.sum_s)
-        longest.add_metric([each.kind], each.longest_s)
-    yield from (count, total, longest)
-    yield _gauge("recent_endings", "Leases that ended in the last hour.", ("kind", "ending"), found.endings)
-
-
-def _gauge(name: str, text: str, labels: tuple[str, ...], counts: tuple[Count, ...]) -> Metric:
-    family = GaugeMetricFamily(f"rebuilder_{name}", text, labels=labels)
-    for each in counts:
-        family.add_metric(each.words, each.count)
-    return family
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

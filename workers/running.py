@@ -1,10 +1,12 @@
-"""The farm's processes: the coordinator, a worker of one kind, the web server; each serves its health as well."""
+"""The farm's processes but for the coordinator: a worker of one kind, the web server; each serves its health as well.
+
+A worker has no ledger, so nothing here loads the libraries of databases: an idle builder is to be small.
+"""
 
 from __future__ import annotations
 
-import socket
+import gc
 import threading
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import structlog
@@ -13,35 +15,22 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 
-from rebuilder.attest.keys import Role
-from rebuilder.attest.keystore import ensure_key, key_uri
-from rebuilder.attest.signing import open_signer
 from rebuilder.config import Settings
 from rebuilder.errors import RebuilderError
 from rebuilder.model.digest import Digest
-from rebuilder.model.job import Job, JobKind, ResourceClass
-from rebuilder.store.leadership import Leadership
-from rebuilder.store.opening import open_database
-from rebuilder.store.schema import Preparation
-from workers.app import Waker, make_app, rebuild_queue, verify_broker, wake_followers
-from workers.coordinator.opening import Coordinator, open_coordinator
-from workers.coordinator.reconcile import lead, sweep
-from workers.lease.bodies import Limits
-from workers.lease.connections import make_server
-from workers.lease.desk import nobody_to_wake
+from rebuilder.model.job import JobKind, ResourceClass
+from workers.app import make_app, rebuild_queue, verify_broker
 from workers.lease.protocol import Claim
-from workers.lease.server import LeaseApi
-from workers.metrics import Disk, LedgerMetrics, Timed, WorkerMetrics, gathered
-from workers.observing import Check, bound, health_app, health_routes, served
+from workers.metrics import Disk, Timed, WorkerMetrics, gathered
+from workers.observing import Check, bound, health_app, served
 from workers.roles.place import Place, Step
 from workers.serving import Post, serve
-from workers.starting import Opened, attester_of, enrol_members, now, open_blobs, open_worker
+from workers.starting import Opened, open_worker
 from workers.tasks import make_tasks
 
 _POLL_S = 2.0
 _LONGEST_PAUSE_S = 60.0
 _DISKS_EVERY_S = 300.0
-_ENDS_WITHIN_S = 30.0
 _CELERY = ("--concurrency", "1", "--without-gossip", "--without-mingle", "--loglevel", "INFO")
 
 Stopped = threading.Event
@@ -86,12 +75,13 @@ def run_worker(kind: JobKind, settings: Settings, ports: Ports, stopped: Stopped
     opened = _opened(kind, settings, metrics)
     _measure(_disks(settings), metrics, stopped)
     opened.post.rest()
-    checks = opened.checks | _broker_check(settings)
+    checks = opened.checks | broker_check(settings)
     with served(health_app(checks, gathered(registry)), host=ports.host, port=ports.health):
         if settings.farm.broker is None:
             _ask_until(stopped, _observed(opened.post, metrics))
             return
         app = make_tasks(settings, lambda kind, own: _observed(_opened(kind, own, metrics).post, metrics))
+        gc.freeze()  # the child shares what is loaded by now: a collection would write to all of it, and so copy it
         app.worker_main(["worker", "--queues", ",".join(queues_of(kind, tags)), *_CELERY])
 
 
@@ -120,34 +110,6 @@ def _ask_until(stopped: Stopped, post: Post) -> None:
             log.warning("no work now", error=str(error), hint=error.hint, again_in_s=pause)
 
 
-def run_coordinator(settings: Settings, ports: Ports, stopped: Stopped) -> None:
-    """Serve the lease API, and sweep as long as this coordinator leads."""
-    log = structlog.stdlib.get_logger("coordinator")
-    database = open_database(settings, Preparation.MAKE)
-    coordinator = open_coordinator(settings, database, open_blobs(settings), attester=attester_of(settings), now=now)
-    key = ensure_key(settings.state, Role.COORDINATOR)
-    for name in enrol_members(settings.state / "members", coordinator.workers):
-        log.info("enrolled", worker=name)
-    registry = CollectorRegistry()
-    registry.register(LedgerMetrics(database, now))
-    checks: dict[str, Check] = {"ledger": lambda: _count(coordinator), **_broker_check(settings)}
-    spool = settings.cache / "spool"
-    spool.mkdir(parents=True, exist_ok=True)
-    wake = nobody_to_wake if settings.farm.broker is None else _waker(settings)
-    desk = replace(coordinator.desk, changed=lambda _: wake_followers(coordinator.desk, settings.farm, wake))
-    limits = Limits(day_bytes=settings.farm.upload_quota_bytes)
-    api = LeaseApi(desk, coordinator.workers, key, spool=spool, limits=limits)
-    server = make_server(api.app(health_routes(checks, registry)), ports.host, ports.service)
-    thread = threading.Thread(target=server.run, name="lease-api", daemon=True)
-    with served(health_app(checks, registry), host=ports.host, port=ports.health):
-        thread.start()
-        try:
-            _sweep_until(stopped, coordinator, Leadership(database), wake)
-        finally:
-            server.should_exit = True
-            thread.join(_ENDS_WITHIN_S)
-
-
 def run_web(settings: Settings, ports: Ports, stopped: Stopped) -> None:
     """Serve the results, which are files."""
     settings.results.mkdir(parents=True, exist_ok=True)
@@ -160,39 +122,12 @@ def run_web(settings: Settings, ports: Ports, stopped: Stopped) -> None:
         stopped.wait()
 
 
-def _waker(settings: Settings) -> Waker:
-    return Waker(make_app(settings.farm), open_signer(key_uri(settings.state, Role.COORDINATOR)))
-
-
-def _sweep_until(
-    stopped: Stopped, coordinator: Coordinator, leadership: Leadership, wake: Callable[[Job], None]
-) -> None:
-    farm = coordinator.bureau.settings.farm
-    log = structlog.stdlib.get_logger("reconciler")
-    holder = f"{socket.gethostname()}-{threading.get_native_id()}"
-    while True:
-        try:
-            if lead(leadership, holder, coordinator.bureau):
-                swept = sweep(coordinator.desk, farm, wake)
-                if swept.expired or swept.ripened:
-                    log.info("swept", expired=swept.expired, ripened=swept.ripened)
-        except RebuilderError as error:
-            log.warning("no sweep", error=str(error), hint=error.hint)
-        if stopped.wait(farm.sweep_s):
-            return
-
-
-def _broker_check(settings: Settings) -> dict[str, Check]:
+def broker_check(settings: Settings) -> dict[str, Check]:
     """Give the check of the broker, where there is one."""
     if settings.farm.broker is None:
         return {}
     app = make_app(settings.farm)
     return {"broker": lambda: verify_broker(app)}
-
-
-def _count(coordinator: Coordinator) -> None:
-    """Raise StorageFailure unless the ledger answers."""
-    coordinator.workers.find("")
 
 
 def _observed(post: Post, metrics: WorkerMetrics) -> Post:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from rebuilder.attest.keys import PublicKey, Role
@@ -24,10 +25,8 @@ from rebuilder.model.job import JobKind, ResourceClass
 from rebuilder.progress import Progress
 from rebuilder.stages.tidying import sweep_first
 from rebuilder.store.blobs import LocalBlobs
-from rebuilder.store.workers import Grant, Workers
 from rebuilder.world.files import read, storage_errors
 from rebuilder.world.http import Fetcher, HttpFetcher
-from workers.blobs import Bucket, BucketBlobs
 from workers.lease.client import HttpLeases, RemoteBlobs
 from workers.lease.http import Wire
 from workers.observing import Check
@@ -39,6 +38,10 @@ from workers.roles.planner import plan
 from workers.roles.publisher import Publisher
 from workers.roles.signer import signing_with
 from workers.serving import Post, no_rest
+
+if TYPE_CHECKING:
+    from rebuilder.store.workers import Workers
+    from workers.blobs import Bucket, BucketBlobs
 
 _SECRET_LIMIT_BYTES = 4096
 _MEMBER_LIMIT_BYTES = 64 * 1024
@@ -133,11 +136,15 @@ def open_blobs(settings: Settings) -> LocalBlobs | BucketBlobs:
         return local
     if not place.startswith("s3://"):
         return LocalBlobs(Path(place))
+    from workers.blobs import BucketBlobs  # noqa: PLC0415 - of the coordinator alone
+
     return BucketBlobs(bucket_of(settings.farm), local)
 
 
 def bucket_of(farm: FarmSettings) -> Bucket:
     """Read where the bucket is, and the key to it; raise ConfigurationError when a part is missing."""
+    from workers.blobs import Bucket  # noqa: PLC0415 - of the coordinator alone
+
     parts = urlsplit(farm.blobs or "")
     return Bucket(
         endpoint=farm.blobs_endpoint or "",
@@ -177,6 +184,8 @@ def enrol_members(directory: Path, workers: Workers) -> tuple[str, ...]:
 
     A worker who was revoked stays revoked: the ledger knows him.
     """
+    from rebuilder.store.workers import Grant  # noqa: PLC0415 - of the coordinator alone
+
     made = []
     for member in _members(directory):
         key = PublicKey(pem=member.pem)

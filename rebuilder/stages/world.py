@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from rebuilder.build.container import Engine
 from rebuilder.config import Settings
 from rebuilder.progress import Progress
 from rebuilder.store.blobs import LocalBlobs
-from rebuilder.store.ledger import Ledger
 from rebuilder.world.http import Fetcher
+
+if TYPE_CHECKING:
+    from rebuilder.store.ledger import Ledger  # builders have none, and databases are slow to load
 
 
 class Workplace(Protocol):

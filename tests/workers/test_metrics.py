@@ -20,7 +20,8 @@ from rebuilder.store.database import Database
 from rebuilder.store.jobs import Jobs, Offer
 from rebuilder.store.ledger import Ledger
 from tests.store.conftest import dossier, rebuild
-from workers.metrics import Disk, LedgerMetrics, Timed, WorkerMetrics
+from workers.coordinator.metrics import LedgerMetrics
+from workers.metrics import Disk, Timed, WorkerMetrics
 
 NOON = datetime(2026, 11, 1, 12, tzinfo=UTC)
 GUIDE = Path(__file__).resolve().parent.parent.parent / "docs" / "FARM.md"

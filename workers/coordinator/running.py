@@ -1,0 +1,89 @@
+"""The coordinator's process: the lease API, the reconciler, and its health."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+
+import structlog
+from prometheus_client import CollectorRegistry
+
+from rebuilder.attest.keys import Role
+from rebuilder.attest.keystore import ensure_key, key_uri
+from rebuilder.attest.signing import open_signer
+from rebuilder.config import Settings
+from rebuilder.errors import RebuilderError
+from rebuilder.model.job import Job
+from rebuilder.store.leadership import Leadership
+from rebuilder.store.opening import open_database
+from rebuilder.store.schema import Preparation
+from workers.app import Waker, make_app, wake_followers
+from workers.coordinator.metrics import LedgerMetrics
+from workers.coordinator.opening import Coordinator, open_coordinator
+from workers.coordinator.reconcile import lead, sweep
+from workers.lease.bodies import Limits
+from workers.lease.connections import make_server
+from workers.lease.desk import nobody_to_wake
+from workers.lease.server import LeaseApi
+from workers.observing import Check, health_app, health_routes, served
+from workers.running import Ports, Stopped, broker_check
+from workers.starting import attester_of, enrol_members, now, open_blobs
+
+_ENDS_WITHIN_S = 30.0
+
+
+def run_coordinator(settings: Settings, ports: Ports, stopped: Stopped) -> None:
+    """Serve the lease API, and sweep as long as this coordinator leads."""
+    log = structlog.stdlib.get_logger("coordinator")
+    database = open_database(settings, Preparation.MAKE)
+    coordinator = open_coordinator(settings, database, open_blobs(settings), attester=attester_of(settings), now=now)
+    key = ensure_key(settings.state, Role.COORDINATOR)
+    for name in enrol_members(settings.state / "members", coordinator.workers):
+        log.info("enrolled", worker=name)
+    registry = CollectorRegistry()
+    registry.register(LedgerMetrics(database, now))
+    checks: dict[str, Check] = {"ledger": lambda: _count(coordinator), **broker_check(settings)}
+    spool = settings.cache / "spool"
+    spool.mkdir(parents=True, exist_ok=True)
+    wake = nobody_to_wake if settings.farm.broker is None else _waker(settings)
+    desk = replace(coordinator.desk, changed=lambda _: wake_followers(coordinator.desk, settings.farm, wake))
+    limits = Limits(day_bytes=settings.farm.upload_quota_bytes)
+    api = LeaseApi(desk, coordinator.workers, key, spool=spool, limits=limits)
+    server = make_server(api.app(health_routes(checks, registry)), ports.host, ports.service)
+    thread = threading.Thread(target=server.run, name="lease-api", daemon=True)
+    with served(health_app(checks, registry), host=ports.host, port=ports.health):
+        thread.start()
+        try:
+            _sweep_until(stopped, coordinator, Leadership(database), wake)
+        finally:
+            server.should_exit = True
+            thread.join(_ENDS_WITHIN_S)
+
+
+def _waker(settings: Settings) -> Waker:
+    return Waker(make_app(settings.farm), open_signer(key_uri(settings.state, Role.COORDINATOR)))
+
+
+def _sweep_until(
+    stopped: Stopped, coordinator: Coordinator, leadership: Leadership, wake: Callable[[Job], None]
+) -> None:
+    farm = coordinator.bureau.settings.farm
+    log = structlog.stdlib.get_logger("reconciler")
+    holder = f"{socket.gethostname()}-{threading.get_native_id()}"
+    while True:
+        try:
+            if lead(leadership, holder, coordinator.bureau):
+                swept = sweep(coordinator.desk, farm, wake)
+                if swept.expired or swept.ripened:
+                    log.info("swept", expired=swept.expired, ripened=swept.ripened)
+        except RebuilderError as error:
+            log.warning("no sweep", error=str(error), hint=error.hint)
+        if stopped.wait(farm.sweep_s):
+            return
+
+
+def _count(coordinator: Coordinator) -> None:
+    """Raise StorageFailure unless the ledger answers."""
+    coordinator.workers.find("")
