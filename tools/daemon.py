@@ -13,6 +13,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -200,14 +201,29 @@ def _networks(place: Place) -> tuple[str, ...]:
 
 
 def _spawn(argv: list[str], log: Path) -> int:
-    """Start a program that outlives us, in a session of its own, writing to a log and reading nothing."""
+    """Start a program that outlives us, in a session of its own, writing to a log and reading nothing.
+
+    What whoever called us has open, such as the lock of flock(1), is not kept open by it.
+    """
     append = os.O_WRONLY | os.O_APPEND | os.O_CREAT
     files = [
+        *((os.POSIX_SPAWN_CLOSE, number) for number in _inherited()),
         (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
         (os.POSIX_SPAWN_OPEN, 1, str(log), append, 0o644),
         (os.POSIX_SPAWN_DUP2, 1, 2),
     ]
     return os.posix_spawn(argv[0], argv, os.environ, file_actions=files, setsid=True)
+
+
+def _inherited() -> list[int]:
+    """List open files beyond the three standard ones that a child would get."""
+    found = []
+    for entry in Path("/proc/self/fd").iterdir():
+        number = int(entry.name)
+        with suppress(OSError):  # the one that lists this directory is closed by now
+            if number > 2 and os.get_inheritable(number):
+                found.append(number)
+    return found
 
 
 def forget_stale(place: Place) -> None:

@@ -17,6 +17,7 @@ from rebuilder.attest.keys import Role
 from rebuilder.attest.keystore import Passphrase, enrolled, key_uri
 from rebuilder.attest.signer import sign_request
 from rebuilder.attest.signing import open_signer
+from rebuilder.attest.verify_request import load_schemas
 from rebuilder.attest.withdrawal_request import is_withdrawal_request, sign_withdrawal
 from rebuilder.errors import RebuilderError, UsageError
 
@@ -29,6 +30,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--state", type=Path, required=True)
     parser.add_argument("--key", help="address of the attestation key; default: the key file in the state directory")
     options = parser.parse_args(arguments)
+    load_schemas()  # while the parent has nothing to sign yet
     try:
         request, passphrase = _asked()
         signer = open_signer(options.key or key_uri(options.state, Role.ATTESTATION), passphrase=passphrase)

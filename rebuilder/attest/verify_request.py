@@ -55,6 +55,12 @@ def verify_rebuild_documents(
     _payloads(derived, unsigned)
 
 
+def load_schemas() -> None:
+    """Make ready what `verify_schema` wants, and loads the first time otherwise."""
+    for schema in (VERDICT_SCHEMA, WITHDRAWAL_SCHEMA):
+        _validator(schema)
+
+
 def verify_schema(payload: bytes, name: str, schema: str = VERDICT_SCHEMA) -> None:
     """Raise HostileInput unless a statement satisfies the published JSON Schema."""
     from jsonschema import ValidationError  # noqa: PLC0415 - slow to load, and only signers and readers need it

@@ -58,6 +58,9 @@ class Spec:
     read_only: bool = True
     """Whether the root file system is."""
     limits: Limits = field(default_factory=Limits)
+    hears_signals: bool = False
+    """Whether the command gets the signals that are sent to the container. Then no shell stands above it that bounds
+    it and notices kills where the engine does not: for a command of ours."""
 
     @property
     def arguments(self) -> tuple[str, ...]:

@@ -256,9 +256,10 @@ class DockerEngine:
             ipc_mode="private",
             dns=["127.0.0.1"],
         )
+        needs_shell = description.name == "podman" and not spec.hears_signals
         self._api.create_container(
             str(spec.image),
-            list(overseen(spec.arguments, rlimits) if description.name == "podman" else spec.arguments),
+            list(overseen(spec.arguments, rlimits) if needs_shell else spec.arguments),
             name=name,
             hostname=spec.hostname,
             user=spec.user,

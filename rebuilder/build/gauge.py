@@ -56,6 +56,7 @@ class Gauge:
             mounts=tuple(Mount(volume=mount.volume, path=mount.path) for mount in mounts),
             capabilities=("DAC_OVERRIDE",),
             limits=_LIMITS,
+            hears_signals=True,
         )
         self._count = len(mounts)
         self._limit_bytes = limit_bytes

@@ -139,20 +139,22 @@ class Runner:
     def _fill(self, spec: Spec, contents: Mapping[str, Entry], build_path: str) -> None:
         """Fill the volumes.
 
-        Who owns a volume's root is said twice: Docker takes it from an entry of the directory above, Podman, which does
-        not look for volumes below the path that is named, from the entry `.`.
+        Docker takes who owns a volume's root from an entry of the directory above, and puts what lies below it into the
+        volume; Podman does not look for volumes below the path that is named, and takes the owner from the entry `.`.
         """
         mounts = tuple(Mount(volume=mount.volume, path=mount.path, writable=True) for mount in spec.mounts)
         filler = Spec(image=spec.image, command=("/bin/true",), mounts=mounts, read_only=False)
-        top = PurePosixPath(_mount_point(build_path))
-        inner = PurePosixPath(_start(build_path)).relative_to(top)
-        below = dict.fromkeys(str(path) for path in (*reversed(inner.parents), inner))
-        above = {str(path.relative_to("/")): None for path in (top, PurePosixPath(OUTPUT))}
+        top, start = PurePosixPath(_mount_point(build_path)), PurePosixPath(_start(build_path))
+        inner = start.relative_to(top)
+        written = {str(top): (*reversed(inner.parents), inner), OUTPUT: (PurePosixPath(),)}
         with self.engine.container(filler) as container:
             container.put(INPUT, pack(contents))
-            container.put("/", pack(above, directory_owner=USER_ID))
-            container.put(str(top), pack({".": None, **below}, directory_owner=USER_ID))
-            container.put(OUTPUT, pack({".": None}, directory_owner=USER_ID))
+            if self.engine.describe().name == "podman":
+                for path, below in written.items():
+                    container.put(path, pack({str(each): None for each in below}, directory_owner=USER_ID))
+            else:
+                paths = (PurePosixPath(path, each) for path, below in written.items() for each in below)
+                container.put("/", pack({str(path)[1:]: None for path in paths}, directory_owner=USER_ID))
 
     def _outputs(self, container: Container, scratch: Path, plan: Plan) -> Ending:
         try:

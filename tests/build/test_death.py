@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import socket
 import threading
 import time
@@ -24,7 +25,7 @@ pytestmark = [
     pytest.mark.engine,
     pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"),  # docker-py forgets a socket that was refused
 ]
-_ENGINE = "/var/run/docker.sock"
+_ENGINE = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock").removeprefix("unix://")
 
 
 class Mortal:

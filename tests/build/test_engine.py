@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -102,6 +103,23 @@ def test_a_command_that_hangs_is_ended(engine: DockerEngine, tiny: Digest) -> No
     with pytest.raises(ResourceExhausted, match="sleep in a container did not end within 1 s"):
         run_once(engine, tiny, ("sleep", "600"), files={}, limits=Limits(memory_bytes=64 * 1024**2, wall_s=1))
     assert [item for item in engine.leftovers() if item.labels.get("rebuilder.run") == engine.owner.run] == []
+
+
+@pytest.mark.engine
+def test_a_command_of_ours_hears_signals_on_podman_too(tiny: Digest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There a shell stands above every other command, and would end in its place."""
+    engine = DockerEngine()
+    podman = replace(engine.describe(), name="podman")
+    monkeypatch.setattr(engine, "_described", podman)
+    script = "trap 'echo heard; exit' TERM; echo ready; while :; do sleep 1 & wait $!; done"
+    spec = Spec(image=tiny, command=("sh", "-c", script), environment=(("PATH", "/bin"),), hears_signals=True)
+    heard = b""
+    with engine.container(spec) as container:
+        for output, _ in container.start():
+            heard += output
+            if heard == b"ready\n":
+                container.terminate()
+    assert heard == b"ready\nheard\n"
 
 
 @pytest.mark.engine
