@@ -13,6 +13,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -200,7 +201,13 @@ def _networks(place: Place) -> tuple[str, ...]:
 
 
 def _spawn(argv: list[str], log: Path) -> int:
-    """Start a program that outlives us, in a session of its own, writing to a log and reading nothing."""
+    """Start a program that outlives us, in a session of its own, writing to a log and reading nothing.
+
+    Nor does it hold what our callers have open: the lock of a flock(1) that waits for us would be held for days.
+    """
+    for descriptor in map(int, os.listdir("/proc/self/fd")):  # noqa: PTH208 - names, which are numbers
+        with suppress(OSError):  # the one by which they are listed is closed by now
+            os.set_inheritable(descriptor, descriptor <= 2)
     append = os.O_WRONLY | os.O_APPEND | os.O_CREAT
     files = [
         (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
