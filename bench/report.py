@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 
 from bench.phases import Phase
 
@@ -53,6 +54,18 @@ class Findings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """One page of the documentation, and what it is about."""
+
+    path: Path
+    title: str
+    names: tuple[str, ...]
+    """Benchmarks whose rows it has; it is written when all of them were run."""
+    see: str
+    """Where the others are."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
     """Under which circumstances the figures came about."""
 
@@ -74,13 +87,24 @@ _ACTS = (
 )
 
 
-def render(findings: Findings, setting: Setting) -> str:
+def merged(findings: Iterable[Findings]) -> Findings:
+    """Put together what several benchmarks found out."""
+    all_of_them = Findings()
+    for each in findings:
+        all_of_them.rows.extend(each.rows)
+        all_of_them.spent.extend(each.spent)
+        all_of_them.left_out.extend(each.left_out)
+    return all_of_them
+
+
+def render(findings: Findings, setting: Setting, page: Page | None = None) -> str:
     """Write the page; it names no machine, no mirror and no path."""
     lines = [
-        "# Benchmarks",
+        "# Benchmarks" if page is None else f"# {page.title}",
         "",
         _introduction(setting),
         "",
+        *(() if page is None else (page.see, "")),
         "| what | ours | compared with | theirs | ratio | goal | holds |",
         "| --- | ---: | --- | ---: | ---: | --- | --- |",
         *(_row(row) for row in findings.rows),

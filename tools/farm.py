@@ -89,8 +89,7 @@ def up(engines: Engines) -> int:
     return (
         build(engines)
         or bases(engines, _suites())
-        or compose(engines, "up", "--detach", "--wait", "--wait-timeout", "300")
-        or _welcome()
+        or _started(compose(engines, "up", "--detach", "--wait", "--wait-timeout", "300"))
     )
 
 
@@ -219,7 +218,10 @@ def _more_builders(count: int) -> None:
     path.write_text("\n".join([*lines, ""]))
 
 
-def _welcome() -> int:
+def _started(status: int) -> int:
+    if status != 0:
+        print("farm: not all of it came up; `make logs` says why", file=sys.stderr)
+        return status
     print(
         f"farm: up; results at http://{os.environ.get('FARM_WEB', WEB)}/, `make farm ARGS=status` asks it", flush=True
     )

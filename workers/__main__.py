@@ -15,9 +15,10 @@ import structlog
 from rebuilder.config import Settings, load_settings
 from rebuilder.errors import RebuilderError
 from rebuilder.model.job import JobKind
+from rebuilder.progress import Silent
 from rebuilder.store.blobs import LocalBlobs
 from workers.observing import configure_logs
-from workers.running import LoggedProgress, Ports, run_web, run_worker
+from workers.running import Ports, run_web, run_worker
 from workers.starting import now, open_blobs
 
 _KINDS = tuple(kind.value for kind in JobKind)
@@ -101,7 +102,7 @@ def bases(given: tuple[Settings, str, int], suites: tuple[str, ...]) -> None:
     from rebuilder.world.http import HttpFetcher  # noqa: PLC0415 - only here
     from workers.bases import make_bases  # noqa: PLC0415 - as above
 
-    for lock, rootfs in make_bases(suites, given[0], HttpFetcher(), LoggedProgress(), now()):
+    for lock, rootfs in make_bases(suites, given[0], HttpFetcher(), Silent(), now()):
         click.echo(f"{lock.suite} {lock.architecture}: {len(lock.packages)} packages, root file system {rootfs}")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -84,6 +85,19 @@ def test_stale_process_ids_are_forgotten(place: Place) -> None:
     inner.write_text(str(os.getpid()))
     daemon.forget_stale(place)
     assert not inner.exists()
+
+
+def test_what_is_started_holds_none_of_our_files(place: Place) -> None:
+    """A lock that flock(1) has open while we run is free when we end, whatever we leave running."""
+    with (place.state / "lock").open("w") as lock:
+        os.set_inheritable(lock.fileno(), True)  # noqa: FBT003
+        pid = daemon._spawn([shutil.which("sleep") or "", "60"], place.log)
+        try:
+            held = {path.resolve() for path in Path(f"/proc/{pid}/fd").iterdir()}
+        finally:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+    assert held == {Path(os.devnull), place.log.resolve()}
 
 
 @pytest.mark.engine

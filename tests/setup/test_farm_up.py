@@ -59,7 +59,11 @@ def checkout() -> Iterator[Checkout]:
         if (ROOT / name).is_file():
             (root / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, root / name)
-    for kept in ("wheels", "wheels.lock"):  # what was fetched and verified before is not fetched again
+    for kept in (
+        "wheels",
+        "wheels.lock",
+        "docker-compose",
+    ):  # what was fetched and verified before is not fetched again
         source, target = ROOT / ".state" / "farm" / kept, root / ".state" / "farm" / kept
         if source.exists():
             target.parent.mkdir(parents=True, exist_ok=True)
