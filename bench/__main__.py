@@ -86,7 +86,7 @@ def _measure(place: Place, packages: list[str], wanted: list[str], times: int) -
         "debrebuild": [lambda: debrebuild.against_debrebuild(place, first)],
         "queue": [queue.queue],
         "import": [lambda: importing.importing(place, times)],
-        "farm": [lambda: farm.farm(place, packages, times)],
+        "farm": [lambda: farm.farm(place, first, times)],
     }
     return {name: merged(_found(name, job) for job in jobs[name]) for name in jobs if name in wanted}
 

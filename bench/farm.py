@@ -20,25 +20,24 @@ _SEVERAL = 4
 _COMMAND = "python -m bench --only farm"
 
 
-def farm(place: Place, packages: list[str], times: int) -> list[Row]:
+def farm(place: Place, package: str, times: int) -> list[Row]:
     """Overhead of a job, memory of an idle builder, one builder and two."""
     place.environment["REBUILDER_JOBS"] = "1"
-    targets = [f"deb:{SUITE}/{package}" for package in packages]
-    for package in packages:
-        say(f"{package}: preparing its environment")
-        place.verify(package)
+    target = f"deb:{SUITE}/{package}"
+    say(f"{package}: preparing its environment")
+    place.verify(package)
     with running(place) as started:
         builder = started.hire(BUILDERS[0])
         idle = memory(builder)
         say("the farm's first rebuilds")
-        started.rebuild(targets)
+        started.rebuild([target])
         alone, through = [], []
         for _ in range(times):
-            alone.append(place.verify(packages[0]).run.wall_s)
-            through.append(started.rebuild(targets[:1]))
+            alone.append(place.verify(package).run.wall_s)
+            through.append(started.rebuild([target]))
         after = memory(builder)
-        rows = [_overhead(packages[0], alone, through), _idle(idle, after)]
-        return rows + _scaling(started, builder, targets)
+        rows = [_overhead(package, alone, through), _idle(idle, after)]
+        return rows + _scaling(started, builder, target)
 
 
 def _overhead(package: str, alone: list[float], through: list[float]) -> Row:
@@ -69,14 +68,14 @@ def _idle(before: int, after: int) -> Row:
     )
 
 
-def _scaling(started: Farm, builder: Process, targets: list[str]) -> list[Row]:
-    several = (targets * _SEVERAL)[:_SEVERAL]
+def _scaling(started: Farm, builder: Process, target: str) -> list[Row]:
+    several = [target] * _SEVERAL
     say(f"{_SEVERAL} rebuilds, one builder")
     one = started.rebuild(several)
     builder.end()
     started.hire(BUILDERS[1])
     say("the second builder's first rebuilds")
-    started.rebuild(targets)
+    started.rebuild([target])
     started.hire(BUILDERS[0])
     say(f"{_SEVERAL} rebuilds, two builders")
     two = started.rebuild(several)

@@ -143,7 +143,8 @@ class SpreadFarm:
         }
 
     def observe(self) -> Observed:
-        """Look at the ledger, from the centre, and plan there with the planner's key."""
+        """Look at the ledger, from the centre, as soon as there is one, and plan there with the planner's key."""
+        self.parts["coordinator"].says('"worker": "signer"')
         return Observed(farm=self, database=Database(self.database.address, password=self.database.password))
 
     def wire(self, name: str, role: Role) -> Wire:
@@ -195,6 +196,12 @@ class Observed:
             number,
             lambda job: job.state is JobState.LEASED and self.jobs.leases_of(number)[-1].worker == key,
         )
+
+    def expired(self, number: int) -> Job:
+        """Wait until a job's lease has expired, and owe it at once again, as a person does who does not wait."""
+        job = self.job_when(number, lambda job: job.state is JobState.WAITING)
+        self.jobs.retry(Selection(jobs=(number,)), datetime.now(UTC))
+        return job
 
     def job_when(self, number: int, is_so: Callable[[Job], bool]) -> Job:
         """Wait until something is so of a job."""

@@ -20,6 +20,7 @@ from rebuilder.attest.keys import Role
 from rebuilder.attest.keystore import enroll, ensure_key
 from rebuilder.errors import StorageFailure
 from rebuilder.model.job import Job, JobKind, JobState
+from rebuilder.publish.pending import PENDING
 from rebuilder.store.cases import Cases
 from rebuilder.store.database import Database
 from rebuilder.store.jobs import Jobs, Selection
@@ -146,8 +147,9 @@ class Farm:
             time.sleep(0.1)
 
     def wait_for_the_end(self, *, patience_s: float = PATIENCE_S) -> None:
-        """Wait until nothing is owed."""
+        """Wait until nothing is owed, and then until the publisher has rested: it lists what it published."""
         self.wait(lambda: self.owed() == 0, "something is still owed", patience_s=patience_s)
+        self.wait(lambda: not (self.results / PENDING).exists(), "something is not listed", patience_s=30)
 
     def said(self) -> str:
         """Everything that would tell why a test failed."""

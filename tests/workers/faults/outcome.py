@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -77,7 +77,9 @@ class Outcome:
     not_ended: int
     """Jobs that are still owed, or ended otherwise than done."""
     lost: int
-    """Cases that are not closed, or of which not exactly one result is published and listed."""
+    """Cases that are not closed, or of which not exactly one result is published."""
+    unlisted: int
+    """Packages that are published, and not in the list of everything."""
     signed_twice: int
     """Statements about one artifact, of one kind, of which the attestation key signed more than one."""
     published_unsigned: int
@@ -87,13 +89,14 @@ class Outcome:
         """Write it for a person."""
         return (
             f"{self.jobs} jobs of {self.cases} cases: {self.not_ended} not ended, {self.lost} lost, "
-            f"{self.signed_twice} signed twice with different content, {self.published_unsigned} published unsigned"
+            f"{self.signed_twice} signed twice with different content, {self.published_unsigned} published unsigned, "
+            f"{self.unlisted} unlisted"
         )
 
     @property
     def is_whole(self) -> bool:
         """Whether nothing went wrong."""
-        return not (self.not_ended or self.lost or self.signed_twice or self.published_unsigned)
+        return not (self.not_ended or self.lost or self.unlisted or self.signed_twice or self.published_unsigned)
 
 
 def outcome_of(farm: Traces) -> Outcome:
@@ -102,22 +105,16 @@ def outcome_of(farm: Traces) -> Outcome:
     states = dict(farm.jobs.backlog().by_state)
     published = [path.parent for path in farm.results.rglob("dossier.json")]
     listed = codec.parse((farm.results / "index.json").read_bytes(), Index).results if published else ()
-    of_name: dict[str, list[Path]] = defaultdict(list)
-    for path in published:
-        of_name[path.parents[2].name].append(path)
-    names = {layout.encode_part(case.name) for case in cases}
+    results = Counter(path.parents[2].name for path in published)
+    names = {layout.encode_part(case.name): case.state for case in cases}
     shown = {Path(summary.path).parts[1] for summary in listed}
-    whole = sum(
-        case.state is CaseState.CLOSED
-        and len(of_name[layout.encode_part(case.name)]) == 1
-        and layout.encode_part(case.name) in shown
-        for case in cases
-    )
+    whole = {name for name, state in names.items() if state is CaseState.CLOSED and results[name] == 1}
     return Outcome(
         jobs=sum(states.values()),
         cases=len(cases),
         not_ended=sum(states.values()) - states.get(JobState.DONE, 0),
-        lost=len(cases) - whole + len(set(of_name) - names),
+        lost=len((names.keys() | results.keys()) - whole),
+        unlisted=len(results.keys() - shown),
         signed_twice=_signed_twice(farm),
         published_unsigned=sum(not _is_signed(path, farm.attester) for path in published),
     )
