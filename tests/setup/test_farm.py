@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import socket
+import tempfile
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,12 +24,15 @@ CLIENT = """\
 
 
 @pytest.fixture
-def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Give a directory whose `docker` is the only program of that name, and where .state is."""
-    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
-    monkeypatch.setattr(farm_engine, "PLACE", daemon.below(tmp_path / "engine", networks=True))
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+def machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Give a directory with a short path whose `docker` is the only program of that name, and where .state is."""
+    with tempfile.TemporaryDirectory(prefix="farm-") as name:
+        root = Path(name)
+        monkeypatch.setenv("PATH", f"{root}:/usr/bin:/bin")
+        monkeypatch.setattr(farm_engine, "PLACE", daemon.below(root / "engine", networks=True))
+        monkeypatch.chdir(root)
+        yield root
+        monkeypatch.undo()
 
 
 def client(machine: Path, networks: str) -> None:
