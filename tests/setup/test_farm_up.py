@@ -99,7 +99,7 @@ def published(checkout: Checkout) -> list[str]:
 def test_a_farm_comes_up_rebuilds_publishes_and_goes(checkout: Checkout, say: Callable[[str], None]) -> None:
     """From a bootstrapped base, without registry: two builders agree on a release, it is signed, served, and it holds.
 
-    Whether it is what Debian published is for the day to show: where not, the comparer has looked into both, in its cage.
+    Whether it is what Debian published is for the day to show: where not, the comparer has looked into both, caged.
     """
     began = time.monotonic()
     checkout.farm("up", timeout_s=PATIENCE_S)
