@@ -14,9 +14,8 @@ RUN echo "farm:x:${FARM_UID}:${FARM_UID}::/nonexistent:/usr/sbin/nologin" >>/etc
 
 FROM system AS installed
 COPY .state/farm/wheels /wheels
-# Kombu's Redis transport imports packaging, and says so in an extra of its own alone.
 RUN python3 -m venv /opt/rebuilder \
-    && /opt/rebuilder/bin/pip install --quiet --no-input --no-index --find-links /wheels 'rebuilder[farm]' packaging
+    && /opt/rebuilder/bin/pip install --quiet --no-input --no-index --find-links /wheels 'rebuilder[farm]'
 
 FROM system AS program
 COPY --from=installed /opt/rebuilder /opt/rebuilder
