@@ -31,12 +31,23 @@ def pytest_configure() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-@pytest.hookimpl(trylast=True)
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let one process at a time use the engine, whatever it tests; of the others, one at a time runs a file."""
+    """Let one process at a time use the engine, whatever it tests; of the others, one at a time runs a file.
+
+    Of hooks that would be first, those of the folders below are: they say what needs the engine. xdist's comes later.
+    """
     for item in items:
         name = "engine" if item.get_closest_marker("engine") else item.path.relative_to(item.config.rootpath).as_posix()
         item.add_marker(pytest.mark.xdist_group(name))
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Stop where xdist was to group the tests and did not: two processes would use the engine at once."""
+    if session.config.getoption("loadgroup", default=False):
+        odd = [item.nodeid for item in session.items if "@" not in item.nodeid]
+        if odd:
+            raise pytest.UsageError(f"pytest-xdist did not group {odd[0]}: does it fit this pytest?")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -36,6 +36,7 @@ class MakePerson(Protocol):
         """
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Every test in this folder needs the engine."""
     for item in items:
