@@ -63,6 +63,7 @@ def test_sequoia_reads_the_same_certificates_from_debians_own_keyring() -> None:
         (bytes(pysequoia.Tsk.generate("Secret <s@archive.test>")), "it holds secret keys"),
         (b"-----BEGIN PGP PUBLIC KEY BLOCK-----\n\n!!!\n-----END PGP PUBLIC KEY BLOCK-----\n", "has broken armor"),
     ],
+    ids=["empty", "text", "cut", "keybox", "long length", "secret", "broken armor"],  # keys are new in each process
 )
 def test_an_unusable_keyring_is_refused(content: bytes, words: str, tmp_path: Path) -> None:
     """Empty, cut, another format, secret: a setting is wrong, and the message says how."""
