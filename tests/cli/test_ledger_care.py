@@ -63,6 +63,7 @@ def test_a_whole_ledger_and_a_broken_one(cli: Cli, ledger_file: Path) -> None:
     assert json.loads(out)["faults"] == ["comparisons.verdict is no Verdict: splendid"]
 
 
+@pytest.mark.usefixtures("postgres_database")  # empties what tests before it left there
 def test_a_server_is_found_by_the_settings(cli: Cli, postgres_server: Postgres, tmp_path: Path) -> None:
     """Address and password file; upgraded, checked; a password that is empty is refused before anything is asked."""
     (tmp_path / "password").write_text(f"{postgres_server.password}\n")
