@@ -4,8 +4,8 @@
 ARG BASE=debian:bookworm-slim
 
 FROM ${BASE} AS system
-COPY deploy/packages deploy/install-packages /opt/farm/
-RUN ["/bin/sh", "/opt/farm/install-packages", "/opt/farm/packages"]
+COPY deploy/packages deploy/install-packages /usr/local/lib/farm/
+RUN ["/bin/sh", "/usr/local/lib/farm/install-packages", "/usr/local/lib/farm/packages"]
 ARG FARM_UID=1000
 RUN echo "farm:x:${FARM_UID}:${FARM_UID}::/nonexistent:/usr/sbin/nologin" >>/etc/passwd \
     && echo "farm:x:${FARM_UID}:" >>/etc/group \
@@ -14,12 +14,12 @@ RUN echo "farm:x:${FARM_UID}:${FARM_UID}::/nonexistent:/usr/sbin/nologin" >>/etc
 
 FROM system AS installed
 COPY .state/farm/wheels /wheels
-RUN python3 -m venv /opt/rebuilder \
-    && /opt/rebuilder/bin/pip install --quiet --no-input --no-index --find-links /wheels 'rebuilder[farm]'
+RUN python3 -m venv /usr/local/lib/rebuilder \
+    && /usr/local/lib/rebuilder/bin/pip install --quiet --no-input --no-index --find-links /wheels 'rebuilder[farm]'
 
 FROM system AS program
-COPY --from=installed /opt/rebuilder /opt/rebuilder
-ENV PATH=/opt/rebuilder/bin:/usr/sbin:/usr/bin:/sbin:/bin PYTHONUNBUFFERED=1
+COPY --from=installed /usr/local/lib/rebuilder /usr/local/lib/rebuilder
+ENV PATH=/usr/local/lib/rebuilder/bin:/usr/sbin:/usr/bin:/sbin:/bin PYTHONUNBUFFERED=1
 # Celery works in a child: what it counts, the parent tells.
 ENV PROMETHEUS_MULTIPROC_DIR=/tmp
 ENV REBUILDER_STATE=/state REBUILDER_CACHE=/cache REBUILDER_RESULTS=/results
@@ -51,11 +51,11 @@ CMD ["web"]
 FROM system AS redis
 USER farm
 WORKDIR /state
-COPY deploy/redis.conf /opt/farm/redis.conf
-ENTRYPOINT ["redis-server", "/opt/farm/redis.conf"]
+COPY deploy/redis.conf /usr/local/lib/farm/redis.conf
+ENTRYPOINT ["redis-server", "/usr/local/lib/farm/redis.conf"]
 
 FROM system AS postgres
 USER farm
 WORKDIR /state
-COPY deploy/postgres /opt/farm/postgres
-ENTRYPOINT ["/bin/sh", "/opt/farm/postgres"]
+COPY deploy/postgres /usr/local/lib/farm/postgres
+ENTRYPOINT ["/bin/sh", "/usr/local/lib/farm/postgres"]
