@@ -2,23 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from bench import __main__ as bench
-from bench.report import Findings, Page, Row, Setting, merged, render
-
-SETTING = Setting(
-    day=datetime(2026, 11, 24, tzinfo=UTC),
-    command="make bench",
-    processors=2,
-    architecture="x86_64",
-    kernel="6.1.0",
-    engine="docker 20.10",
-    load=0.25,
-)
+from bench.report import Findings, Page, Row, merged, render
+from tests.bench.setting import SETTING
 
 
 def found(what: str) -> Findings:

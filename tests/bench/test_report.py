@@ -4,20 +4,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from datetime import UTC, datetime
 
 from bench.phases import Phase
-from bench.report import Findings, Row, Setting, Spent, render
-
-SETTING = Setting(
-    day=datetime(2026, 11, 24, tzinfo=UTC),
-    command="make bench",
-    processors=2,
-    architecture="x86_64",
-    kernel="6.1.0",
-    engine="docker 20.10",
-    load=0.25,
-)
+from bench.report import Findings, Row, Spent, render
+from tests.bench.setting import SETTING
 
 
 def row(*, ours_s: float = 33.0, theirs_s: float | None = 30.0, holds: bool | None = True) -> Row:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import sqlite3
 import time
@@ -24,27 +23,11 @@ from rebuilder.store.database import Database
 from rebuilder.store.jobs import Jobs
 from rebuilder.store.tables import SCHEMA_VERSION
 from rebuilder.store.workers import Workers
-from tests.servers import Postgres, free_port
+from tests.servers import free_port
 from tests.workers.processes import PATIENCE_S, Process, broker, process
-from tools import farm_secrets
 from workers.standing import read_status
 
 COMPARER = ("worker", "compare")
-
-
-@pytest.fixture
-def farm(tmp_path: Path) -> Path:
-    """Make the keys and state directories of a farm, as `make up` does."""
-    farm_secrets.prepare(tmp_path / "farm", builders=2, architecture="amd64", owner=os.geteuid())
-    return tmp_path / "farm"
-
-
-@pytest.fixture
-def ledger(postgres_server: Postgres, postgres_database: Database, tmp_path: Path) -> dict[str, str]:
-    """Settings that name an empty ledger on a real PostgreSQL."""
-    secret = tmp_path / "password"
-    secret.write_text(postgres_server.password)
-    return {"farm_database": postgres_server.address, "farm_database_password_file": str(secret)}
 
 
 def refused(database: Database, kind: str) -> list[str]:

@@ -24,24 +24,9 @@ from rebuilder.store.blobs import LocalBlobs
 from rebuilder.store.database import Database
 from rebuilder.store.jobs import Jobs
 from rebuilder.store.tables import SCHEMA_VERSION
-from tests.servers import Postgres, free_port
+from tests.servers import free_port
 from tests.workers.processes import PATIENCE_S, ROOT, broker, process, wait_for
 from tools import farm_secrets
-
-
-@pytest.fixture
-def farm(tmp_path: Path) -> Path:
-    """Make the keys and state directories of a farm, as `make up` does."""
-    farm_secrets.prepare(tmp_path / "farm", builders=2, architecture="amd64", owner=os.geteuid())
-    return tmp_path / "farm"
-
-
-@pytest.fixture
-def ledger(postgres_server: Postgres, postgres_database: Database, tmp_path: Path) -> dict[str, str]:
-    """Settings that name an empty ledger on a real PostgreSQL."""
-    secret = tmp_path / "password"
-    secret.write_text(postgres_server.password)
-    return {"farm_database": postgres_server.address, "farm_database_password_file": str(secret)}
 
 
 def test_a_coordinator_and_its_workers_are_ready_and_end(farm: Path, ledger: dict[str, str], tmp_path: Path) -> None:
