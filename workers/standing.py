@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from rebuilder.model.job import Backlog, Job, JobState, Worker
-from rebuilder.store.ailing import Unserved, find_bad_endings, find_unserved
+from rebuilder.store.ailing import Unserved, find_bad_endings, find_unserved, is_silent
 from rebuilder.store.blocks import Block, Blocks, SuiteState
 from rebuilder.store.conclusions import Event, EventKind
 from rebuilder.store.database import Database
 from rebuilder.store.jobs import Jobs, Selection
 from rebuilder.store.ledger import Ledger
+from rebuilder.store.quorums import Unreachable, find_unreachable
 from rebuilder.store.workers import Workers
 
 _EVENTS = 5
@@ -21,8 +22,6 @@ _FAILED = 5
 _WINDOW = timedelta(hours=24)
 """Refusals and bad endings are counted over so long."""
 _REFUSED = (EventKind.LEASE_REFUSED, EventKind.WORKER_REFUSED, EventKind.WAKE_REFUSED, EventKind.UPLOAD_REFUSED)
-_SILENT_S = 600
-"""A worker that was not heard of for so long is called silent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +64,8 @@ class Status:
     workers: WorkerCount
     unserved: tuple[Unserved, ...]
     """Ready work that no enrolled worker may do."""
+    unreachable: tuple[Unreachable, ...]
+    """Work whose quorum is of more fault domains than have a live builder for it."""
     ailing: tuple[Ailing, ...]
     refusals: tuple[Refusals, ...]
     """The most recent last."""
@@ -79,9 +80,7 @@ class Status:
 def read_status(database: Database, at: datetime) -> Status:
     """Look at the ledger once."""
     enrolled = [worker for worker in Workers(database).every() if worker.revoked_at is None]
-    silent = [
-        worker for worker in enrolled if worker.seen_at is None or (at - worker.seen_at).total_seconds() > _SILENT_S
-    ]
+    silent = [worker for worker in enrolled if is_silent(worker, at)]
     draining = [worker for worker in enrolled if worker.draining and worker not in silent]
     blocks, jobs, events = Blocks(database), Jobs(database), Ledger(database).events()
     return Status(
@@ -91,6 +90,7 @@ def read_status(database: Database, at: datetime) -> Status:
             working=len(enrolled) - len(silent) - len(draining), draining=len(draining), silent=len(silent)
         ),
         unserved=find_unserved(database, enrolled),
+        unreachable=find_unreachable(database, enrolled, at),
         ailing=_ailing(database, enrolled, silent, at),
         refusals=_refusals(events, at),
         failed=jobs.find(Selection(state=JobState.FAILED), limit=_FAILED),

@@ -1,11 +1,11 @@
-"""What does not go as it should: work that nobody may do, and workers whose jobs end badly."""
+"""What does not go as it should: work that nobody may do, workers that are silent or whose jobs end badly."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
@@ -16,6 +16,8 @@ from rebuilder.store.job_rows import words
 
 _JOBS = farm_tables.jobs
 _LEASES = farm_tables.leases
+_SILENT = timedelta(minutes=10)
+"""A worker that was not heard of for so long is called silent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +51,11 @@ def find_unserved(database: Database, workers: Sequence[Worker]) -> tuple[Unserv
         for row in rows
     )
     return tuple(each for each in found if not any(_serves(worker, each) for worker in workers))
+
+
+def is_silent(worker: Worker, at: datetime) -> bool:
+    """Whether nothing was heard of a worker for ten minutes, or ever."""
+    return worker.seen_at is None or at - worker.seen_at > _SILENT
 
 
 def find_bad_endings(database: Database, since: datetime) -> tuple[BadEndings, ...]:

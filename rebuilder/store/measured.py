@@ -12,6 +12,7 @@ from sqlalchemy.engine import Connection
 
 from rebuilder.model.job import JobState
 from rebuilder.store import farm_tables, tables
+from rebuilder.store.conclusions import EventKind
 from rebuilder.store.database import Database
 
 _JOBS = farm_tables.jobs
@@ -83,7 +84,7 @@ def measure(database: Database, at: datetime, *, window: timedelta) -> Measured:
             endings=_endings(ended),
             outcomes=_counts(connection, tables.rebuilds.c.outcome),
             verdicts=_counts(connection, tables.verdicts.c.verdict),
-            events=_counts(connection, tables.events.c.kind),
+            events=_events(connection),
             workers=_workers(connection, at - window),
         )
 
@@ -94,6 +95,13 @@ def _counts(connection: Connection, *columns: sa.Column[Any]) -> tuple[Count, ..
     ).all()
     found = (Count(words=tuple(str(word) for word in row[:-1]), count=row.number) for row in rows)
     return tuple(sorted(found, key=lambda count: count.words))
+
+
+def _events(connection: Connection) -> tuple[Count, ...]:
+    """Count every kind, also one that never was: of a number that appears as 1, nobody sees that it rose."""
+    found = {kind.value: 0 for kind in EventKind}
+    found |= {count.words[0]: count.count for count in _counts(connection, tables.events.c.kind)}
+    return tuple(Count(words=(kind,), count=count) for kind, count in sorted(found.items()))
 
 
 def _oldest_ready(connection: Connection, at: datetime) -> tuple[tuple[str, float], ...]:

@@ -110,6 +110,19 @@ def test_results_and_events_are_counted(database: Database, scrape: Callable[[ti
     assert 'rebuilder_rebuilds{outcome="succeeded"} 1.0' in text
     assert 'rebuilder_verdicts{verdict="reproduced"} 1.0' in text
     assert 'rebuilder_events{kind="wake-refused"} 1.0' in text
+    assert 'rebuilder_events{kind="builders-disagree"} 0.0' in text  # lest the first one is not seen to be a rise
+
+
+def test_what_waits_for_workers_that_are_not_there_is_counted(
+    database: Database, scrape: Callable[[timedelta], str]
+) -> None:
+    """Jobs of a tag that nobody has, and jobs whose quorum is of more fault domains than there are."""
+    new = NewJob(kind=JobKind.PLAN, target="pkg:demo", suite="trixie", name="demo", quorum=2)
+    Jobs(database).add((new,), NOON)
+    owe(Jobs(database), 3)
+    text = scrape(timedelta())
+    assert 'rebuilder_unserved_jobs{kind="rebuild",resources="small",tags="amd64"} 3.0' in text
+    assert 'rebuilder_quorum_unreachable_jobs{kind="plan",quorum="2",resources="",tags=""} 1.0' in text
 
 
 def test_a_worker_times_its_jobs() -> None:

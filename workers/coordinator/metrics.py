@@ -5,14 +5,17 @@ Names and labels are listed in docs/FARM.md, "Metrics and alerts": a test compar
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
 
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from rebuilder.store.ailing import find_unserved
 from rebuilder.store.database import Database
 from rebuilder.store.measured import Count, Measured, measure
+from rebuilder.store.quorums import Wanted, find_unreachable
+from rebuilder.store.workers import Workers
 
 WINDOW = timedelta(hours=1)
 
@@ -37,6 +40,27 @@ class LedgerMetrics(Collector):
         yield _gauge("verdicts", "Artifacts concluded upon, by verdict.", ("verdict",), found.verdicts)
         yield _gauge("events", "Events that somebody must look at, by kind.", ("kind",), found.events)
         yield _gauge("workers", "Enrolled workers by standing.", ("standing",), found.workers)
+        yield from self._waiting()
+
+    def _waiting(self) -> Iterator[Metric]:
+        """What waits for workers whom this farm has not."""
+        enrolled = [worker for worker in Workers(self._database).every() if worker.revoked_at is None]
+        unserved = [
+            Count(words=(each.kind, each.resources, ",".join(each.tags)), count=each.jobs)
+            for each in find_unserved(self._database, enrolled)
+        ]
+        what = ("kind", "resources", "tags")
+        yield _gauge("unserved_jobs", "Ready jobs that no enrolled worker may do.", what, unserved)
+        unreachable = [
+            Count(words=(each.kind, *_words(each.wanted)), count=each.jobs)
+            for each in find_unreachable(self._database, enrolled, self._now())
+        ]
+        text = "Jobs whose quorum is of more fault domains than have a live builder for them."
+        yield _gauge("quorum_unreachable_jobs", text, (*what, "quorum"), unreachable)
+
+
+def _words(wanted: Wanted) -> tuple[str, ...]:
+    return (wanted.resources or "", ",".join(wanted.tags), str(wanted.quorum))
 
 
 def _of_jobs(found: Measured) -> Iterator[Metric]:
@@ -68,7 +92,7 @@ def _of_recent_jobs(found: Measured) -> Iterator[Metric]:
     yield _gauge("recent_endings", "Leases that ended in the last hour.", ("kind", "ending"), found.endings)
 
 
-def _gauge(name: str, text: str, labels: tuple[str, ...], counts: tuple[Count, ...]) -> Metric:
+def _gauge(name: str, text: str, labels: tuple[str, ...], counts: Iterable[Count]) -> Metric:
     family = GaugeMetricFamily(f"rebuilder_{name}", text, labels=labels)
     for each in counts:
         family.add_metric(each.words, each.count)

@@ -13,6 +13,7 @@ from rebuilder.cli import options
 from rebuilder.cli.output import say, say_json
 from rebuilder.model.codec import render_time
 from workers.verbs.place import ledger_at, now, show, since
+from workers.verbs.quorum import there_are
 
 if TYPE_CHECKING:
     from workers.standing import Status
@@ -62,6 +63,9 @@ def _tell_what_ails(status: Status) -> None:
     for wanted in status.unserved:
         what = " ".join((wanted.kind, wanted.resources, *wanted.tags))
         say(f"no worker for {wanted.jobs} ready jobs: {what}")
+    for short in status.unreachable:
+        what = f"{short.jobs} {short.kind} jobs wait for {short.wanted.quorum} fault domains"
+        say(f"quorum  {what}: {there_are(short.domains, short.wanted)}")
     for worker in status.ailing:
         silence = "never heard of" if worker.seen_at is None else f"silent for {since(worker.seen_at, status.at)}"
         seen = f"{silence}, " if worker.is_silent else ""

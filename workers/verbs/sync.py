@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,14 +13,18 @@ import click
 
 from rebuilder.cli import options
 from rebuilder.cli.output import say, say_json
-from rebuilder.model.catalogue import Catalogue
+from rebuilder.model.catalogue import Catalogue, Offer
+from rebuilder.model.codec import to_plain
 from rebuilder.model.quantity import render_size
 from workers.verbs.place import ledger_at, now, show
+from workers.verbs.quorum import MOST, look_at_quorum
 
 if TYPE_CHECKING:
+    from rebuilder.progress import Progress
     from rebuilder.store.estimate import Estimate
     from rebuilder.store.schedule import Synced
 
+_TOLD_EVERY = 1000
 EXAMPLES = """
 rebuilder sync deb:trixie deb:trixie-security
 rebuilder sync deb:trixie --dry-run
@@ -28,11 +35,12 @@ rebuilder sync deb:trixie-security --quorum 2 --limit 50
 @options.verb("sync", EXAMPLES)
 @click.argument("suites", nargs=-1, required=True, metavar="SUITE…")
 @click.option("--architecture", "architectures", multiple=True, metavar="ARCH", help="amd64 and all, if not said.")
-@click.option("--quorum", type=click.IntRange(1, 99), help="Builders that must agree (default: farm.quorum).")
+@click.option("--quorum", type=click.IntRange(1, MOST), help="Builders that must agree (default: farm.quorum).")
 @click.option("--limit", type=click.IntRange(1), help="Owe at most so many, the most urgent.")
 @click.option("--dry-run", is_flag=True, help="Change nothing; estimate what the sync will cost.")
 @options.config_option
 @options.json_option
+@options.quiet_option
 def command(  # noqa: PLR0913 - options of one verb
     suites: tuple[str, ...],
     architectures: tuple[str, ...],
@@ -42,26 +50,24 @@ def command(  # noqa: PLR0913 - options of one verb
     *,
     dry_run: bool,
     as_json: bool,
+    quiet: bool,
 ) -> None:
     """Import whole suites and owe a rebuild of everything that is due.
 
     A suite is named with its ecosystem: deb:trixie. Each stands for itself: name deb:trixie-security as well. What is
-    due: security updates first, then new uploads, what was never built, regressions, and re-checks by age.
+    due: security updates first, then new uploads, what was never built, regressions, and re-checks by age. To take
+    back what a sync owed: `rebuilder jobs cancel --suite SUITE --kind plan`, or `hold` it for later.
     """
+    from rebuilder.cli import progress  # noqa: PLC0415 - slow to load
     from rebuilder.origins.origin import Question  # noqa: PLC0415 - as above
-    from rebuilder.origins.registry import ecosystem_of, origin_of  # noqa: PLC0415 - slow to load
-    from rebuilder.progress import Silent  # noqa: PLC0415 - as above
+    from rebuilder.origins.registry import ecosystem_of, origin_of  # noqa: PLC0415 - as above
+    from rebuilder.progress import About  # noqa: PLC0415 - as above
     from rebuilder.store.blobs import LocalBlobs  # noqa: PLC0415 - as above
+    from rebuilder.store.quorums import Wanted  # noqa: PLC0415 - as above
     from rebuilder.world.http import HttpFetcher  # noqa: PLC0415 - as above
     from workers.scheduling import Wish, sync  # noqa: PLC0415 - as above
 
     settings, database = ledger_at(config)
-
-    def catalogue(suite: str, at: datetime, wanted: tuple[str, ...]) -> Catalogue:
-        blobs = LocalBlobs(settings.blobs_dir)
-        ecosystem = ecosystem_of(Question(target=suite))
-        return origin_of(ecosystem, settings, HttpFetcher(), blobs, Silent()).catalogue(suite, at, wanted)
-
     wish = Wish(
         suites=suites,
         architectures=tuple(dict.fromkeys(architectures)) or ("amd64", "all"),
@@ -69,8 +75,31 @@ def command(  # noqa: PLR0913 - options of one verb
         limit=limit,
         is_trial=dry_run,
     )
-    synced = sync(wish, settings.farm, database, catalogue, now())
-    say_json(synced) if as_json else _tell(synced)
+    with progress.for_stderr(sys.stderr, quiet=quiet) as shown:
+
+        def catalogue(suite: str, at: datetime, wanted: tuple[str, ...]) -> Catalogue:
+            shown.phase(suite, "index")
+            blobs, told = LocalBlobs(settings.blobs_dir), About(shown, suite)
+            ecosystem = ecosystem_of(Question(target=suite))
+            origin = origin_of(ecosystem, settings, HttpFetcher(), blobs, told)
+            found = origin.catalogue(suite, at, wanted)
+            return replace(found, read=lambda: _counted(found, suite, shown))
+
+        synced = sync(wish, settings.farm, database, catalogue, now())
+        for suite in dict.fromkeys(suites):
+            shown.finish(suite)
+    too_few = look_at_quorum(Wanted(quorum=wish.quorum), database) if synced.by_purpose else None
+    say_json({**to_plain(synced), "too_few_domains": too_few}) if as_json else _tell(synced)
+
+
+def _counted(catalogue: Catalogue, suite: str, progress: Progress) -> Iterator[Offer]:
+    """Read what a suite offers, and tell how far that is."""
+    progress.phase(suite, "read")
+    for number, offer in enumerate(catalogue.read()):
+        if number % _TOLD_EVERY == 0:
+            progress.advance(suite, number, None, "releases")
+        yield offer
+    progress.phase(suite, "import")
 
 
 def _tell(synced: Synced) -> None:

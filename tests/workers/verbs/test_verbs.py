@@ -179,6 +179,34 @@ def test_status_names_who_ails_and_what_nobody_does(ask: Ask, person: Person, co
     assert ask("status")["ailing"] == []
 
 
+def test_a_quorum_that_cannot_be_reached_is_said(ask: Ask, person: Person, config: Path) -> None:
+    """By `submit` and `sync` when it is asked for, with what to do, and by `status` as long as something waits."""
+    code, out, err = person("submit", GREETER, "--quorum", "2", "--config", config)
+    assert (code, out.splitlines()[0].endswith(": job 1")) == (0, True)
+    for words in (
+        "note: greeter: a quorum of 2 cannot be reached now: live builders for small in 0 fault domains; the rebuilds",
+        "hint: enrol builders in other fault domains (`rebuilder workers token --role rebuild --domain WORD`)",
+    ):
+        assert words in err
+    assert ask("submit", EPOCHAL, "--quorum", "2")["submitted"][0]["too_few_domains"] == {"live": 0, "enrolled": 0}
+    assert ask("sync", "deb:trixie-security", "--quorum", "2")["too_few_domains"] == {"live": 0, "enrolled": 0}
+    assert (
+        "quorum  4 plan jobs wait for 2 fault domains: live builders in 0 fault domains"
+        in (person("status", "--config", config)[1])
+    )
+    workers, at = Workers(ledger(config)), datetime.now(UTC)
+    for name in ("one", "two"):
+        key = ensure_key(config.parent / name, Role.BUILDER)
+        grant = Grant(roles=(JobKind.REBUILD,), fault_domain=name, tags=("amd64",))
+        workers.enrol(workers.make_token(grant, at, expires=at + timedelta(hours=1)), key, name, at)
+    assert "in 0 fault domains, silent ones in 2 more" in person("status", "--config", config)[1]
+    for worker in workers.every():
+        workers.seen(worker.keyid, at)
+    assert ask("status")["unreachable"] == []
+    assert ask("submit", "deb:trixie/twice", "--quorum", "2")["submitted"][0]["too_few_domains"] is None
+    assert ask("submit", "deb:trixie/noarch")["submitted"][0]["too_few_domains"] is None
+
+
 def test_a_newer_ledger_is_refused(person: Person, config: Path) -> None:
     """By its number; nothing is written to it."""
     ledger(config)
