@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import Collector
 
 from rebuilder.model.job import JobKind
 from rebuilder.progress import Progress
@@ -23,11 +25,12 @@ _SECONDS = (0.1, 0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200, 1440
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Disk:
-    """A directory with a budget."""
+    """A directory, and what it may use."""
 
     name: str
     path: Path
-    budget_bytes: int
+    budget_bytes: int | None = None
+    """None where nothing bounds it but its disk."""
 
 
 class WorkerMetrics:
@@ -78,17 +81,40 @@ class WorkerMetrics:
         self._cache.labels(name, "hit" if hit else "miss").inc()
 
     def disk(self, disk: Disk) -> None:
-        """Measure a directory; one that is not there, or vanishes meanwhile, uses nothing."""
-        used = 0
-        for path in disk.path.rglob("*") if disk.path.is_dir() else ():
-            try:
-                used += path.lstat().st_blocks * 512
-            except OSError:
-                continue
-        self._budget.labels(disk.name).set(disk.budget_bytes)
-        self._used.labels(disk.name).set(used)
+        """Measure a directory; what one without a budget uses is not counted, for it may be large."""
+        if disk.budget_bytes is not None:
+            self._budget.labels(disk.name).set(disk.budget_bytes)
+            self._used.labels(disk.name).set(_used(disk.path))
         if disk.path.is_dir():
             self._free.labels(disk.name).set(shutil.disk_usage(disk.path).free)
+
+
+def _used(directory: Path) -> int:
+    """Add up what is on disk; a directory that is not there, and a file that vanishes meanwhile, use nothing."""
+    used = 0
+    for path in directory.rglob("*") if directory.is_dir() else ():
+        with suppress(OSError):
+            used += path.lstat().st_blocks * 512
+    return used
+
+
+class Rooms(Collector):
+    """What the disks under some directories have left, asked when somebody asks: nothing is walked."""
+
+    def __init__(self, directories: Mapping[str, Path]) -> None:
+        self._directories = directories
+
+    def describe(self) -> list[Metric]:
+        """Nothing is read before somebody asks."""
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        """Ask each disk; a directory that is not there yet has none."""
+        free = GaugeMetricFamily("rebuilder_disk_free_bytes", "Free space of its disk.", labels=["directory"])
+        for name, path in self._directories.items():
+            if path.is_dir():
+                free.add_metric([name], shutil.disk_usage(path).free)
+        yield free
 
 
 def gathered(registry: CollectorRegistry) -> CollectorRegistry:

@@ -73,7 +73,8 @@ def run_worker(kind: JobKind, settings: Settings, ports: Ports, stopped: Stopped
     registry = CollectorRegistry()
     metrics = WorkerMetrics(registry)
     opened = _opened(kind, settings, metrics)
-    _measure(_disks(settings), metrics, stopped)
+    results = (Disk(name="results", path=settings.results),) if kind is JobKind.PUBLISH else ()
+    _measure((*_disks(settings), *results), metrics, stopped)
     opened.post.rest()
     checks = opened.checks | broker_check(settings)
     with served(health_app(checks, gathered(registry)), host=ports.host, port=ports.health):
@@ -154,10 +155,9 @@ def _observed(post: Post, metrics: WorkerMetrics) -> Post:
 
 
 def _disks(settings: Settings) -> tuple[Disk, ...]:
-    budget = settings.cache_budget_bytes
     return (
-        Disk(name="downloads", path=settings.blobs_dir, budget_bytes=budget),
-        Disk(name="state", path=settings.state, budget_bytes=budget),
+        Disk(name="downloads", path=settings.blobs_dir, budget_bytes=settings.cache_budget_bytes),
+        Disk(name="state", path=settings.state),
     )
 
 

@@ -70,6 +70,8 @@ class Measured:
     """Of all events, by kind."""
     workers: tuple[Count, ...]
     """By standing: `seen` within the window, `silent`, `draining`, `revoked`."""
+    indices_s: tuple[tuple[str, str, float], ...]
+    """By archive and suite: how long ago its signed index was read last."""
 
 
 def measure(database: Database, at: datetime, *, window: timedelta) -> Measured:
@@ -86,6 +88,7 @@ def measure(database: Database, at: datetime, *, window: timedelta) -> Measured:
             verdicts=_counts(connection, tables.verdicts.c.verdict),
             events=_events(connection),
             workers=_workers(connection, at - window),
+            indices_s=_indices(connection, at),
         )
 
 
@@ -187,6 +190,14 @@ def _workers(connection: Connection, since: datetime) -> tuple[Count, ...]:
         else:
             found["seen" if row.seen_at is not None and row.seen_at >= since else "silent"] += 1
     return tuple(Count(words=(standing,), count=count) for standing, count in sorted(found.items()))
+
+
+def _indices(connection: Connection, at: datetime) -> tuple[tuple[str, str, float], ...]:
+    column = tables.index_dates.c
+    rows = connection.execute(
+        sa.select(column.archive, column.suite, column.seen_at).order_by(column.archive, column.suite)
+    )
+    return tuple((row.archive, row.suite, _seconds(row.seen_at, at)) for row in rows)
 
 
 def _seconds(since: datetime, until: datetime) -> float:

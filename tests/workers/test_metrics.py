@@ -21,7 +21,7 @@ from rebuilder.store.jobs import Jobs, Offer
 from rebuilder.store.ledger import Ledger
 from tests.store.conftest import dossier, rebuild
 from workers.coordinator.metrics import LedgerMetrics
-from workers.metrics import Disk, Timed, WorkerMetrics
+from workers.metrics import Disk, Rooms, Timed, WorkerMetrics
 
 NOON = datetime(2026, 11, 1, 12, tzinfo=UTC)
 GUIDE = Path(__file__).resolve().parent.parent.parent / "docs" / "FARM.md"
@@ -162,7 +162,10 @@ def test_phases_are_timed_as_they_are_told() -> None:
 
 
 def test_caches_and_disks(tmp_path: Path) -> None:
-    """Hits and misses by cache; a directory's budget, use and room; one that is not there uses nothing."""
+    """Hits and misses by cache; a directory's budget, use and room; one that is not there uses nothing.
+
+    What nothing bounds is not added up.
+    """
     registry = CollectorRegistry()
     metrics = WorkerMetrics(registry)
     metrics.cache("blobs", hit=True)
@@ -170,11 +173,29 @@ def test_caches_and_disks(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"x" * 10_000)
     metrics.disk(Disk(name="blobs", path=tmp_path, budget_bytes=5))
     metrics.disk(Disk(name="gone", path=tmp_path / "gone", budget_bytes=5))
+    metrics.disk(Disk(name="results", path=tmp_path))
     assert registry.get_sample_value("rebuilder_cache_total", {"cache": "blobs", "answer": "hit"}) == 1
     assert registry.get_sample_value("rebuilder_disk_budget_bytes", {"directory": "blobs"}) == 5
     assert (registry.get_sample_value("rebuilder_disk_used_bytes", {"directory": "blobs"}) or 0) >= 10_000
     assert registry.get_sample_value("rebuilder_disk_used_bytes", {"directory": "gone"}) == 0
     assert registry.get_sample_value("rebuilder_disk_free_bytes", {"directory": "gone"}) is None
+    assert registry.get_sample_value("rebuilder_disk_used_bytes", {"directory": "results"}) is None
+    assert (registry.get_sample_value("rebuilder_disk_free_bytes", {"directory": "results"}) or 0) > 0
+
+
+def test_a_coordinators_disks(tmp_path: Path) -> None:
+    """What is left of each disk is asked at the scrape; nothing is walked."""
+    registry = CollectorRegistry()
+    registry.register(Rooms({"cache": tmp_path, "blobs": tmp_path / "gone"}))
+    assert (registry.get_sample_value("rebuilder_disk_free_bytes", {"directory": "cache"}) or 0) > 0
+    assert registry.get_sample_value("rebuilder_disk_free_bytes", {"directory": "blobs"}) is None
+
+
+def test_the_age_of_a_sync_is_counted(database: Database, scrape: Callable[[timedelta], str]) -> None:
+    """By archive and suite, since its signed index was read last."""
+    Ledger(database).observe_index("debian", "trixie", date=NOON, document=Digest.of(b"x"), at=NOON)
+    text = scrape(timedelta(hours=1))
+    assert 'rebuilder_index_seen_seconds{archive="debian",suite="trixie"} 3600.0' in text
 
 
 def test_the_guide_lists_every_metric(database: Database) -> None:

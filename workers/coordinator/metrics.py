@@ -40,6 +40,7 @@ class LedgerMetrics(Collector):
         yield _gauge("verdicts", "Artifacts concluded upon, by verdict.", ("verdict",), found.verdicts)
         yield _gauge("events", "Events that somebody must look at, by kind.", ("kind",), found.events)
         yield _gauge("workers", "Enrolled workers by standing.", ("standing",), found.workers)
+        yield _of_indices(found)
         yield from self._waiting()
 
     def _waiting(self) -> Iterator[Metric]:
@@ -90,6 +91,14 @@ def _of_recent_jobs(found: Measured) -> Iterator[Metric]:
         longest.add_metric([each.kind], each.longest_s)
     yield from (count, total, longest)
     yield _gauge("recent_endings", "Leases that ended in the last hour.", ("kind", "ending"), found.endings)
+
+
+def _of_indices(found: Measured) -> Metric:
+    text = "Time since a suite's signed index was read last."
+    family = GaugeMetricFamily("rebuilder_index_seen_seconds", text, labels=["archive", "suite"])
+    for archive, suite, seconds in found.indices_s:
+        family.add_metric([archive, suite], seconds)
+    return family
 
 
 def _gauge(name: str, text: str, labels: tuple[str, ...], counts: Iterable[Count]) -> Metric:

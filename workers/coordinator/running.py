@@ -6,6 +6,7 @@ import socket
 import threading
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import structlog
 from prometheus_client import CollectorRegistry
@@ -27,6 +28,7 @@ from workers.lease.bodies import Limits
 from workers.lease.connections import make_server
 from workers.lease.desk import nobody_to_wake
 from workers.lease.server import LeaseApi
+from workers.metrics import Rooms
 from workers.observing import Check, health_app, health_routes, served
 from workers.running import Ports, Stopped, broker_check
 from workers.starting import attester_of, enrol_members, now, open_blobs
@@ -44,6 +46,7 @@ def run_coordinator(settings: Settings, ports: Ports, stopped: Stopped) -> None:
         log.info("enrolled", worker=name)
     registry = CollectorRegistry()
     registry.register(LedgerMetrics(database, now))
+    registry.register(Rooms(_directories(settings)))
     checks: dict[str, Check] = {"ledger": lambda: _count(coordinator), **broker_check(settings)}
     spool = settings.cache / "spool"
     spool.mkdir(parents=True, exist_ok=True)
@@ -60,6 +63,13 @@ def run_coordinator(settings: Settings, ports: Ports, stopped: Stopped) -> None:
         finally:
             server.should_exit = True
             thread.join(_ENDS_WITHIN_S)
+
+
+def _directories(settings: Settings) -> dict[str, Path]:
+    """Name where the coordinator writes; blobs in a bucket are the object store's own affair."""
+    own = {"cache": settings.cache, "state": settings.state}
+    place = settings.farm.blobs
+    return own if place is None or place.startswith("s3://") else own | {"blobs": Path(place)}
 
 
 def _waker(settings: Settings) -> Waker:
