@@ -53,6 +53,14 @@ def render_pending(root: Path) -> bool:
     return True
 
 
+def render_first(root: Path) -> bool:
+    """Make the pages, were it to say that there is no result, where there are none; return whether there was need."""
+    if (root / "index.html").exists():
+        return False
+    render_all(root)
+    return True
+
+
 def show(area: Staging, fresh: scan.Result, *, lists_too: bool = True) -> None:
     """Make again what one fresh result changes, and what earlier runs left; the caller holds the lock.
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from rebuilder.model.digest import Digest
 from rebuilder.model.dossier import Dossier
-from rebuilder.publish.render import render_pending
+from rebuilder.publish.render import render_first, render_pending
 from rebuilder.publish.tree import Publication
 from rebuilder.publish.tree import publish as publish_tree
 from workers.documents import PublishReport, PublishTask
@@ -53,9 +53,9 @@ class Publisher:
         return report
 
     def rest(self) -> None:
-        """Make the lists, if anything is not in them."""
+        """Make the lists, if anything is not in them or there are none: readers find pages before the first result."""
         began = self._clock()
-        if render_pending(self._results):
+        if render_pending(self._results) or render_first(self._results):
             self._listed(began)
 
     def _listed(self, began: float) -> None:

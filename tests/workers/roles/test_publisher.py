@@ -66,3 +66,31 @@ def test_what_a_killed_publisher_left_is_listed_when_the_next_one_rests(tmp_path
     fresh = Publisher(office.settings.results)
     assert serve(replace(post, step=fresh.publish, rest=fresh.rest)) == 0
     assert listed(office) == 2
+
+
+def test_pages_are_there_before_the_first_result(tmp_path: Path) -> None:
+    """A publisher that rests makes the front page, which says that there is nothing yet; one that is there stays."""
+    publisher = Publisher(tmp_path)
+    publisher.rest()
+    page = tmp_path / "index.html"
+    assert "Nothing has been published here yet." in page.read_text()
+    assert (tmp_path / "static" / "style.css").is_file()
+    assert json.loads((tmp_path / "index.json").read_bytes())["results"] == []
+    page.write_text("made before")
+    publisher.rest()
+    assert page.read_text() == "made before"
+
+
+def test_pages_that_are_gone_are_made_of_what_was_published(tmp_path: Path) -> None:
+    """Results that were restored without their front page get it when the publisher starts."""
+    office = Office(tmp_path)
+    publisher = Publisher(office.settings.results)
+    office.owe("one")
+    post = replace(office.posts.pop("publisher"), step=publisher.publish, rest=publisher.rest)
+    office.work()
+    assert serve(post) == 1
+    page = office.settings.results / "index.html"
+    wanted = page.read_bytes()
+    page.unlink()
+    Publisher(office.settings.results).rest()
+    assert page.read_bytes() == wanted
