@@ -122,6 +122,8 @@ class FarmSettings:
     """File whose first line is the broker's password."""
     coordinator: str | None = field(metadata=table.checked(place.verify_web_address), default=None)
     """Base address of the coordinator's lease API."""
+    authority_file: Path | None = field(metadata=table.checked(place.verify_file), default=None)
+    """Certificates (PEM) of who vouches for broker and coordinator where TLS leads to them; None: the system's."""
     blobs: str | None = None
     """The farm's blob store: a directory, or `s3://BUCKET/PREFIX`; None means the one in `cache`."""
     blobs_endpoint: str | None = field(metadata=table.checked(place.verify_web_address), default=None)

@@ -13,6 +13,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.tls import Proof
+
 _PATIENCE_S = 60
 
 
@@ -108,22 +110,28 @@ def postgres(root: Path, *, durable: bool = False) -> Iterator[Postgres]:
 
 @dataclass(kw_only=True)
 class Redis:
-    """A Redis server that keeps an append-only file, with a password."""
+    """A Redis server that keeps an append-only file, with a password; it speaks TLS alone where it has a proof."""
 
     root: Path
     port: int
     password: str = "only-for-tests"  # noqa: S105 - as it says
+    proof: Proof | None = None
     process: subprocess.Popen[bytes] | None = None
 
     @property
-    def address(self) -> str:
-        """What Celery connects to."""
-        return f"redis://:{self.password}@127.0.0.1:{self.port}/0"
+    def place(self) -> str:
+        """What `farm.broker` says."""
+        return f"{'rediss' if self.proof else 'redis'}://default@127.0.0.1:{self.port}/0"
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
         self.root.mkdir(parents=True, exist_ok=True)
-        words = ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.root), "--appendonly", "yes"]
+        words = ["--bind", "127.0.0.1", "--dir", str(self.root), "--appendonly", "yes"]
+        if self.proof is None:
+            words += ["--port", str(self.port)]
+        else:
+            words += ["--port", "0", "--tls-port", str(self.port), "--tls-auth-clients", "no"]
+            words += ["--tls-cert-file", str(self.proof.certificate), "--tls-key-file", str(self.proof.key)]
         words += ["--requirepass", self.password, "--save", "", "--maxmemory-policy", "noeviction"]
         with (self.root / "log").open("ab") as log:
             self.process = subprocess.Popen(["redis-server", *words], stdout=log, stderr=log)
@@ -134,11 +142,6 @@ class Redis:
             time.sleep(0.05)
         raise TimeoutError("redis-server does not answer")
 
-    def flush(self) -> None:
-        """Wipe it: every message is lost."""
-        words = ["redis-cli", "-p", str(self.port), "-a", self.password, "--no-auth-warning", "FLUSHALL"]
-        subprocess.run(words, check=True, capture_output=True)
-
     def stop(self, *, kill: bool = False) -> None:
         """End it; `kill` is a crash."""
         if self.process is not None:
@@ -148,9 +151,9 @@ class Redis:
 
 
 @contextmanager
-def redis(root: Path) -> Iterator[Redis]:
+def redis(root: Path, *, proof: Proof | None = None) -> Iterator[Redis]:
     """Run Redis as long as the context lasts."""
-    server = Redis(root=root, port=free_port())
+    server = Redis(root=root, port=free_port(), proof=proof)
     server.start()
     try:
         yield server

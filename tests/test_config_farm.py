@@ -44,3 +44,9 @@ def test_a_farms_settings_have_bounds_as_well(tmp_path: Path) -> None:
         "farm.suites[1].recheck: expected at most 36500 d, found 40000 d",
     ):
         assert part in str(caught.value)
+
+
+def test_an_authority_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    """A file that is missing is told at loading, and not as a broker or a coordinator that does not answer."""
+    with pytest.raises(ConfigurationError, match=r"farm\.authority_file: no such file: /nowhere/authority\.pem"):
+        load_settings(environment={"REBUILDER_FARM_AUTHORITY_FILE": "/nowhere/authority.pem"})

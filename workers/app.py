@@ -39,7 +39,7 @@ def make_app(farm: FarmSettings) -> Celery:
     app = Celery("workers", broker=address, set_as_current=False)
     app.conf.update(
         broker_transport=f"{Transport.__module__}:{Transport.__name__}",
-        broker_use_ssl={"ssl_cert_reqs": ssl.CERT_REQUIRED} if address.startswith("rediss:") else None,
+        broker_use_ssl=_tls(farm) if address.startswith("rediss:") else None,
         accept_content=["json"],
         task_serializer="json",
         task_ignore_result=True,
@@ -110,6 +110,12 @@ def wake_followers(desk: Desk, farm: FarmSettings, wake: Callable[[Job], None]) 
     with suppress(WorldError):
         for job in desk.jobs.to_wake(desk.now(), again_after=timedelta(seconds=farm.wake_again_s)):
             wake(job)
+
+
+def _tls(farm: FarmSettings) -> dict[str, object]:
+    """Have the broker prove that it is the host that `farm.broker` names."""
+    vouching = {"ssl_ca_certs": str(farm.authority_file)} if farm.authority_file else {}
+    return {"ssl_cert_reqs": ssl.CERT_REQUIRED, "ssl_check_hostname": True, **vouching}
 
 
 def _broker(farm: FarmSettings) -> str:

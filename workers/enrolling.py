@@ -29,7 +29,8 @@ def enrol_here(kind: JobKind, settings: Settings, *, token_file: Path, name: str
     token = read(token_file, limit_bytes=_TOKEN_FILE_LIMIT_BYTES).decode("utf-8", "replace").strip()
     role = ROLE_OF[kind]
     key = ensure_key(settings.state, role)
-    wire = Wire(settings.farm.coordinator, open_signer(key_uri(settings.state, role)))
+    signer = open_signer(key_uri(settings.state, role))
+    wire = Wire(settings.farm.coordinator, signer, authority=settings.farm.authority_file)
     enrolled, coordinator = enrol(wire, key, token, name)
     if kind not in enrolled.roles:
         raise ConfigurationError(

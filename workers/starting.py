@@ -87,7 +87,7 @@ def open_worker(
     state, role = settings.state, ROLE_OF[kind]
     ensure_key(state, role)
     signer = open_signer(key_uri(state, role))
-    wire = Wire(settings.farm.coordinator, signer)
+    wire = Wire(settings.farm.coordinator, signer, authority=settings.farm.authority_file)
     blobs = LocalBlobs(settings.blobs_dir)
     engine = engine_of(settings, progress)
     place = Place(

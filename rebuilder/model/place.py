@@ -69,6 +69,11 @@ def verify_files(paths: Sequence[Path]) -> None:
         raise ValueError(f"no such file: {', '.join(absent)}")
 
 
+def verify_file(path: Path) -> None:
+    """The file that is named is there."""
+    verify_files((path,))
+
+
 def verify_image(reference: str) -> None:
     """An image in a registry by its digest, `NAME@sha256:…`; a tag beside the digest would say what nobody checks."""
     if len(reference) > _IMAGE_LIMIT or not _IMAGE.match(reference):

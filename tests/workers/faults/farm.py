@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -24,10 +24,11 @@ from rebuilder.publish.pending import PENDING
 from rebuilder.store.cases import Cases
 from rebuilder.store.database import Database
 from rebuilder.store.jobs import Jobs, Selection
-from rebuilder.store.ledger import Ledger
+from rebuilder.store.ledger import FILE_NAME, Ledger
 from rebuilder.store.schema import Preparation
 from rebuilder.store.workers import Grant, Workers
 from tests.servers import Postgres, Redis, free_port, postgres, redis
+from tests.tls import Authority, tls_before
 from tests.workers import short
 
 COORDINATORS = ("coordinator-1", "coordinator-2")
@@ -48,19 +49,21 @@ class Farm:
     """A farm under test. The test itself is its operator: it owes jobs and looks into the ledger, and no more."""
 
     root: Path
-    postgres: Postgres
+    postgres: Postgres | None
+    """None for a ledger in a file, which the first coordinator has."""
     redis: Redis
+    authority: Authority | None = None
+    """Vouches for the broker and for what is before the coordinators, where TLS leads to them."""
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.ports = {name: free_port() for name in COORDINATORS}
+        self.doors = {name: f"http://127.0.0.1:{port}" for name, port in self.ports.items()}
         self.results, self.blobs_dir, self.holds = (self.root / name for name in ("results", "blobs", "holds"))
         for path in (self.holds, *(self.root / name for name in EVERYBODY)):
             path.mkdir(parents=True, mode=0o700)
         (self.root / "redis-password").write_text(self.redis.password)
-        (self.root / "postgres-password").write_text(self.postgres.password)
-        database = Database(self.postgres.address, password=self.postgres.password, preparation=Preparation.MAKE)
-        self.database = database
+        self.database = database = self._open()
         self.jobs, self.cases, self.workers, self.ledger = (
             Jobs(database),
             Cases(database),
@@ -78,6 +81,12 @@ class Farm:
         self._hire(OFFICE, Role.COMPARER, JobKind.COMPARE)
         for name in BUILDERS:
             self._hire(name, Role.BUILDER, JobKind.REBUILD)
+
+    def _open(self) -> Database:
+        if self.postgres is None:
+            return Database(self.root / COORDINATORS[0] / FILE_NAME)
+        (self.root / "postgres-password").write_text(self.postgres.password)
+        return Database(self.postgres.address, password=self.postgres.password, preparation=Preparation.MAKE)
 
     def _hire(self, name: str, role: Role, *kinds: JobKind) -> None:
         key = ensure_key(self.root / name, role)
@@ -172,21 +181,24 @@ class Farm:
             "STATE": self.root / name,
             "CACHE": self.root / name / "cache",
             "RESULTS": self.results,
-            "FARM_BROKER": f"redis://default@127.0.0.1:{self.redis.port}/0",
+            "FARM_BROKER": self.redis.place,
             "FARM_BROKER_PASSWORD_FILE": self.root / "redis-password",
             "FARM_LEASE": f"{LEASE_S} s",
             "FARM_HEARTBEAT": f"{HEARTBEAT_S} s",
         }
-        if name in COORDINATORS:
+        if self.authority:
+            settings["FARM_AUTHORITY_FILE"] = self.authority.certificate
+        if name not in COORDINATORS:
+            settings["FARM_COORDINATOR"] = self.doors[_ASKS[name]]
+        else:
             settings |= {
-                "FARM_DATABASE": self.postgres.address,
-                "FARM_DATABASE_PASSWORD_FILE": self.root / "postgres-password",
                 "FARM_BLOBS": self.blobs_dir,
                 "FARM_SWEEP": "1 s",
                 "FARM_WAKE_AGAIN": f"{WAKE_AGAIN_S} s",
             }
-        else:
-            settings["FARM_COORDINATOR"] = f"http://127.0.0.1:{self.ports[_ASKS[name]]}"
+            if self.postgres:
+                settings["FARM_DATABASE"] = self.postgres.address
+                settings["FARM_DATABASE_PASSWORD_FILE"] = self.root / "postgres-password"
         environment = {key: value for key, value in os.environ.items() if not key.startswith("REBUILDER_")}
         return environment | {f"REBUILDER_{key}": str(value) for key, value in settings.items()}
 
@@ -211,19 +223,39 @@ class Hold:
 
 
 @contextmanager
-def running(*names: str) -> Iterator[Farm]:
-    """Run these processes of a new farm as long as the context lasts, and leave nothing."""
+def place() -> Iterator[Path]:
+    """Give a directory for a farm that PostgreSQL, which has a user of its own, can reach; nothing of it stays."""
     root = Path(tempfile.mkdtemp(prefix="rebuilder-farm-"))
-    root.chmod(0o755)  # PostgreSQL has a user of its own
+    root.chmod(0o755)
     try:
-        with postgres(root / "postgres") as ledger, redis(root / "redis") as broker:
-            farm = Farm(root / "farm", ledger, broker)
-            farm.start(*names)
-            try:
-                yield farm
-            finally:
-                for name in list(farm.processes):
-                    farm.kill(name)
-                farm.database.close()
+        yield root
     finally:
         shutil.rmtree(root, ignore_errors=True)
+
+
+@contextmanager
+def farm_in(root: Path, *, server: bool = True, tls: bool = False) -> Iterator[Farm]:
+    """Make a farm of which nobody runs yet, with its ledger on a `server` or in a file; who was started is killed."""
+    authority = Authority(root=root / "authority") if tls else None
+    proof = authority.vouch("127.0.0.1") if authority else None
+    with ExitStack() as stack:
+        ledger = stack.enter_context(postgres(root / "postgres")) if server else None
+        broker = stack.enter_context(redis(root / "redis", proof=proof))
+        farm = Farm(root / "farm", ledger, broker, authority)
+        if proof:
+            for name, port in farm.ports.items():
+                farm.doors[name] = f"https://127.0.0.1:{stack.enter_context(tls_before(port, proof))}"
+        try:
+            yield farm
+        finally:
+            for name in list(farm.processes):
+                farm.kill(name)
+            farm.database.close()
+
+
+@contextmanager
+def running(*names: str) -> Iterator[Farm]:
+    """Run these processes of a new farm as long as the context lasts, and leave nothing."""
+    with place() as root, farm_in(root) as farm:
+        farm.start(*names)
+        yield farm

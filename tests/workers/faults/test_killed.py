@@ -113,6 +113,8 @@ def _held(farm: Farm) -> int:
 
 def test_the_ledger_crashes_inside_a_transaction(farm: Farm, say: Say) -> None:
     """PostgreSQL ends at once while the transaction of a report is open, waiting for a row that the test has locked."""
+    server = farm.postgres
+    assert server is not None
     with farm.hold(JobKind.REBUILD, "open") as hold:
         farm.owe("open")
         job = begun(farm, JobKind.REBUILD, "open", hold)
@@ -123,10 +125,10 @@ def test_the_ledger_crashes_inside_a_transaction(farm: Farm, say: Say) -> None:
     try:
         farm.wait(lambda: _waiting(farm), "no transaction waits for the row")
     finally:
-        farm.postgres.stop("immediate")
+        server.stop("immediate")
         crashed.set()
         thread.join()
-    farm.postgres.start()
+    server.start()
     farm.wait(lambda: _answers(farm), "the ledger does not come back")
     verify_whole(farm, say, "PostgreSQL crashed inside the transaction of a report")
 
