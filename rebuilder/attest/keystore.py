@@ -106,6 +106,14 @@ def enroll(state: Path, role: Role, key: PublicKey, *, domain: str | None = None
     write_atomically(directory / f"{key.keyid}.pem", key.pem.encode(), mode=0o600)
 
 
+def dismiss(state: Path, role: Role, keyid: str) -> None:
+    """Let a key act in a role no more. What it signed keeps a valid signature; what is signed for it is over."""
+    directory = state / "enrolled" / role
+    with storage_errors(directory):
+        (directory / f"{keyid}.pem").unlink(missing_ok=True)
+        (directory / f"{keyid}.domain").unlink(missing_ok=True)
+
+
 def enrolled(state: Path, role: Role) -> tuple[PublicKey, ...]:
     """Keys that act in a role; none is an answer, for whoever asks to refuse."""
     directory = state / "enrolled" / role

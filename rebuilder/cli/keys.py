@@ -21,7 +21,7 @@ _MADE = ("attestation", "builder")
 
 @click.group("keys", context_settings=options.CONTEXT)
 def command() -> None:
-    """Make, show, export, pin and enrol keys.
+    """Make, show, export, pin and enrol keys; `unpin` and `unenrol` take that back.
 
     Keys have roles: the `attestation` key signs statements and links, the `builder` key signs records of rebuilds, the
     `owner` key signs layouts. Attestation and builder keys are made on first use; `init` makes them beforehand.
@@ -143,6 +143,21 @@ def pin_command(name: str, pem: Path, config: Path | None, *, as_json: bool) -> 
         say(f"{name} is pinned to {key.keyid}")
 
 
+@command.command("unpin", cls=options.JsonVerb)
+@click.argument("name")
+@options.config_option
+@options.json_option
+def unpin_command(name: str, config: Path | None, *, as_json: bool) -> None:
+    """Trust the key that is pinned under NAME no more: what it signed is refused from now on.
+
+    To change over to a rebuilder's new key pin that one under another name: results of either are checked meanwhile.
+    """
+    from rebuilder.cli.pins import unpin  # noqa: PLC0415 - cryptography is slow to load
+
+    key = unpin(options.settings_from(config).state, name)
+    say_json({"name": name, "keyid": key.keyid}) if as_json else say(f"{name} is not pinned to {key.keyid} any more")
+
+
 @command.command("enrol", cls=options.JsonVerb)
 @click.argument("role", type=click.Choice(ENROLLED))
 @click.argument("pem", type=click.Path(dir_okay=False, path_type=Path))
@@ -173,3 +188,27 @@ def enrol(role: str, pem: Path, domain: str | None, config: Path | None, *, as_j
         say_json({"role": role, "keyid": key.keyid, "domain": domain})
     else:
         say(f"enrolled {role} {key.keyid}{f' in {domain}' if domain else ''}")
+
+
+@command.command("unenrol", cls=options.JsonVerb)
+@click.argument("role", type=click.Choice(ENROLLED))
+@click.argument("key")
+@options.config_option
+@options.json_option
+def unenrol(role: str, key: str, config: Path | None, *, as_json: bool) -> None:
+    """Have this machine's signer refuse what a key signs as a ROLE. KEY is its id, or the beginning of it.
+
+    It holds from the next signature on. What was published stays: `rebuilder withdraw` what you no longer believe.
+    """
+    from rebuilder.attest import keystore  # noqa: PLC0415 - as above
+    from rebuilder.attest.keys import Role  # noqa: PLC0415
+
+    state = options.settings_from(config).state
+    found = [each.keyid for each in keystore.enrolled(state, Role(role)) if key and each.keyid.startswith(key)]
+    if len(found) != 1:
+        raise UsageError(
+            f"expected the key of one {role}, found {len(found)} that begin with {key[:64]!r}",
+            hint="`rebuilder keys show` lists the enrolled ones",
+        )
+    keystore.dismiss(state, Role(role), found[0])
+    say_json({"role": role, "keyid": found[0]}) if as_json else say(f"{role} {found[0]} is not enrolled any more")

@@ -158,3 +158,36 @@ def test_a_passphrase_that_protects_nothing_is_said(cli: Cli, tmp_path: Path) ->
     assert "there already: attestation key" in err
     assert "was not used" in err
     assert cli("keys", "init", "--role", "builder", "--passphrase-file", secret)[0] == 0
+
+
+def test_a_rebuilders_new_key_is_pinned_beside_the_old_one(cli: Cli) -> None:
+    """Under another name, so that results of either are checked; the old pin is taken back by its name."""
+    cli("keys", "init")
+    cli("keys", "export", "attestation", "-o", "old.pem")
+    cli("keys", "export", "builder", "-o", "new.pem")
+    cli("keys", "pin", "friend", "old.pem")
+    _, _, err = cli("keys", "pin", "friend", "new.pem")
+    assert "pin the new one under another name; trust the old one no more by `rebuilder keys unpin friend`" in err
+    cli("keys", "pin", "friend-2", "new.pem")
+    keyid = json.loads(cli("keys", "show", "--json")[1])["pinned"]["friend-2"]
+    assert cli("keys", "unpin", "friend")[0] == 0
+    assert json.loads(cli("keys", "show", "--json")[1])["pinned"] == {"friend-2": keyid}
+    code, _, err = cli("keys", "unpin", "friend")
+    assert (code, "no key is pinned under 'friend'" in err, "pinned: friend-2" in err) == (2, True, True)
+    assert json.loads(cli("keys", "unpin", "friend-2", "--json")[1]) == {"name": "friend-2", "keyid": keyid}
+    assert "pinned: no key at all" in cli("keys", "unpin", "../keys/attestation")[2]
+
+
+def test_a_signer_is_told_who_builds_no_more(cli: Cli, tmp_path: Path) -> None:
+    """By the beginning of its key's id: neither key nor fault domain is left; which one must be clear."""
+    state, key = tmp_path / "xdg_state_home" / "rebuilder", key_signer("one").public_key
+    Path("one.pem").write_text(key.pem)
+    cli("keys", "enrol", "builder", "one.pem", "--domain", "rack-1")
+    assert [found.keyid for found in enrolled(state, Role.BUILDER)] == [key.keyid]
+    for wrong in ("", "zz"):
+        code, _, err = cli("keys", "unenrol", "builder", wrong)
+        assert (code, "expected the key of one builder, found 0" in err) == (2, True)
+    assert "found 0" in cli("keys", "unenrol", "comparer", key.keyid)[2]
+    code, out, _ = cli("keys", "unenrol", "builder", key.keyid[:8])
+    assert (code, out) == (0, f"builder {key.keyid} is not enrolled any more\n")
+    assert (enrolled(state, Role.BUILDER), fault_domains(state)) == ((), {})
