@@ -104,10 +104,10 @@ class ImageRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Leftover:
-    """A container or volume of ours, with the labels that name its owner."""
+    """A container, volume or image of ours, with the labels that name its owner."""
 
     kind: str
-    """`container` or `volume`."""
+    """`container`, `volume` or `image`."""
     name: str
     labels: Mapping[str, str]
 
@@ -197,4 +197,7 @@ class Engine(Protocol):
         """All containers and volumes of ours, living runs' included."""
 
     def remove(self, leftover: Leftover) -> None:
-        """Remove it, running or not; nothing happens if it is absent."""
+        """Remove it, running or not; nothing happens if it is absent.
+
+        Where the engine does not, EngineFailure is raised, and it is tried again before the next container is made.
+        """

@@ -34,6 +34,7 @@ from rebuilder.build.container import (
 from rebuilder.build.engine_errors import engine_errors, knock, raise_for_status, raise_reported
 from rebuilder.build.engine_facts import described, ulimits
 from rebuilder.build.overseer import KILLED, overseen
+from rebuilder.build.owed import Owed
 from rebuilder.build.owner import Owner
 from rebuilder.errors import EngineFailure, EnvironmentUnavailable, ResourceExhausted
 from rebuilder.model.digest import Digest
@@ -62,6 +63,7 @@ class DockerEngine:
         self._client: docker.APIClient | None = None
         self._described: Description | None = None
         self._connecting = threading.Lock()
+        self._owed = Owed()
 
     @property
     def owner(self) -> Owner:
@@ -94,12 +96,16 @@ class DockerEngine:
 
     @contextmanager
     def _removed_in_the_end(self, kind: str) -> Iterator[str]:
-        """Choose a name before anything is made, so that it can be removed whenever the person presses Ctrl-C."""
+        """Choose a name before anything is made, so that it can be removed whenever the person presses Ctrl-C.
+
+        What an engine that was gone for a while kept of this process goes first.
+        """
+        self._owed.settle(self._remove)
         leftover = Leftover(kind=kind, name=f"rebuilder-{self._owner.run}-{next(_COUNTER)}", labels={})
         try:
             yield leftover.name
         except BaseException:
-            with suppress(EngineFailure):  # what went wrong first is the news; a sweep finds what stays
+            with suppress(EngineFailure):  # what went wrong first is the news; what stays is owed
                 self._remove_surely(leftover)
             raise
         self._remove_surely(leftover)
@@ -189,14 +195,17 @@ class DockerEngine:
 
     def remove(self, leftover: Leftover) -> None:
         """See Engine.remove."""
-        with engine_errors(f"removing a {leftover.kind}"):
-            try:
-                if leftover.kind == "container":
+        self._owed.attempt(leftover, self._remove)
+
+    def _remove(self, leftover: Leftover) -> None:
+        with engine_errors(f"removing a {leftover.kind}"), suppress(docker.errors.NotFound):
+            match leftover.kind:
+                case "container":
                     self._api.remove_container(leftover.name, v=True, force=True)
-                else:
+                case "volume":
                     self._api.remove_volume(leftover.name, force=True)
-            except docker.errors.NotFound:
-                return
+                case _:
+                    self._api.remove_image(leftover.name, force=True)
 
     @property
     def _api(self) -> Any:  # noqa: ANN401 - docker-py's annotations are incomplete

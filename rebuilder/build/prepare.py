@@ -26,7 +26,7 @@ from functools import partial
 from rebuilder.build import locks
 from rebuilder.build.bases import Bases
 from rebuilder.build.cache import PreparedIndex, PreparedRecord
-from rebuilder.build.container import Engine
+from rebuilder.build.container import Engine, Leftover
 from rebuilder.build.install_script import INSTALLER
 from rebuilder.build.installation import Repository, install
 from rebuilder.build.tree import TREE_FORMAT
@@ -97,7 +97,7 @@ def _bare(stack: ExitStack, engine: Engine, bases: Bases, environment: Environme
 def _fresh(stack: ExitStack, engine: Engine, environment: Environment, repository: Repository) -> Prepared:
     key = key_of(environment)
     image = install(engine, environment.image, environment.packages, repository, name=f"fresh:{key.short}")
-    stack.callback(engine.remove_image, image)
+    stack.callback(engine.remove, Leftover(kind="image", name=str(image), labels={}))
     watch = stack.enter_context(TreeWatch(engine, image))
     return Prepared(key=key, image=image, cached=False, fresh=True, watches=(watch,))
 
