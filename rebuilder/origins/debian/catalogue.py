@@ -1,12 +1,10 @@
 """A whole suite in one pass: every source version that has binaries in it, with the digests of their files.
 
-A main suite lists 70,000 binary packages in 60 MB: its stanzas are cut as bytes and seven fields are taken from each,
-under the same rules as `stanza.parse_binary`. What is built is resolved again, strictly, when its turn comes.
+`listing` reads the indices. What is built is resolved again, strictly, when its turn comes.
 """
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Iterable, Iterator
 
@@ -14,17 +12,12 @@ from rebuilder.errors import HostileInput, UnknownTarget, UsageError
 from rebuilder.model.catalogue import Catalogue, Offer, OfferedFile
 from rebuilder.model.digest import Digest
 from rebuilder.origins.debian import indices
-from rebuilder.origins.debian.index import IndexFile, IndexKind, stanzas
+from rebuilder.origins.debian.index import IndexFile, IndexKind
 from rebuilder.origins.debian.indices import IndexReader, Wanted
-from rebuilder.origins.debian.stanza import ARCHITECTURE, check_name, check_version
+from rebuilder.origins.debian.listing import Listed, listed
 from rebuilder.origins.debian.suite import OpenSuite
 
-_FILE_NAME = re.compile(r"[A-Za-z0-9+._~:%@^=,-]{1,512}\Z")
-_SOURCE = re.compile(r"(?P<name>[^ ]+)(?: \((?P<version>[^ ()]+)\))?\Z")
-_SIZE = re.compile(r"[0-9]{1,15}\Z")
 _SECURITY = "-security"
-_NEEDED = (b"Package", b"Version", b"Architecture", b"Filename", b"Size", b"SHA256")
-_FIELD = re.compile(rb"\n(Package|Version|Architecture|Filename|Size|SHA256|Source): ([^\n]*)")
 
 Group = tuple[str, str, str]
 """Source, its version, architecture of the binaries."""
@@ -67,8 +60,9 @@ def offers(files: Iterable[IndexFile], suite: str, architectures: Iterable[str])
     groups: dict[Group, dict[str, OfferedFile]] = {}
     chosen = frozenset(architectures)
     for file in files:
-        for stanza in stanzas(file):
-            _note(stanza, chosen, groups)
+        for each in listed(file):
+            if each[2] in chosen:
+                _note(each, groups)
     while groups:  # each leaves the one collection as it enters another
         (name, version, architecture), found = groups.popitem()
         yield Offer(
@@ -85,51 +79,15 @@ def purl(suite: str, name: str, version: str) -> str:
     return f"pkg:deb/debian/{name}@{version}?arch=source&distro={suite}".replace("+", "%2B")
 
 
-def _note(stanza: bytes, chosen: frozenset[str], groups: dict[Group, dict[str, OfferedFile]]) -> None:
-    name, version, architecture, location, size, sha256, source_field = _fields(stanza)
-    if architecture not in chosen:
-        if not ARCHITECTURE.match(architecture):
-            raise HostileInput(f"not an architecture: {architecture[:80]!r}")
-        return
-    check_name(name)
-    check_version(version)
-    source, source_version = _source(source_field, name, version)
-    filename = location.rpartition("/")[2]
-    if not _FILE_NAME.match(filename) or not _SIZE.match(size):
-        raise HostileInput(f"{name} {version}: unreadable Filename or Size in a package index")
+def _note(listed: Listed, groups: dict[Group, dict[str, OfferedFile]]) -> None:
+    source, version, architecture, filename, size, sha256 = listed
     try:
-        digest = Digest(sha256)
+        file = OfferedFile(filename=filename, digest=Digest(sha256), size_bytes=int(size))
     except ValueError as error:
-        raise HostileInput(f"{name} {version}: {error}") from error
-    file = OfferedFile(filename=filename, digest=digest, size_bytes=int(size))
-    found = groups.setdefault((source, source_version, sys.intern(architecture)), {})
+        raise HostileInput(f"{source} {version}: {error}") from error
+    found = groups.setdefault((source, version, sys.intern(architecture)), {})
     if found.setdefault(filename, file) != file:
         raise HostileInput(f"two signed indices name different bytes for {filename}")
-
-
-def _source(text: str, name: str, version: str) -> tuple[str, str]:
-    if not text:
-        return name, version
-    match = _SOURCE.match(text)
-    if match is None:
-        raise HostileInput(f"{name} {version}: unreadable Source field {text[:80]!r}")
-    return check_name(match["name"]), check_version(match["version"] or version)
-
-
-def _fields(stanza: bytes) -> list[str]:
-    """Return the values of `_NEEDED` and Source, each of one line and named once; Source alone may be missing."""
-    found = _FIELD.findall(stanza)
-    values: dict[bytes, bytes] = dict(found)
-    if len(values) != len(found):
-        raise HostileInput(f"a paragraph of a package index names a field twice ({stanza[:60]!r})")
-    lines = [values.get(name, b"").strip(b" ") for name in (*_NEEDED, b"Source")]
-    if not all(lines[:-1]):
-        missing = _NEEDED[lines.index(b"")].decode()
-        raise HostileInput(f"a paragraph of a package index has no field {missing} ({stanza[:60]!r})")
-    try:
-        return b"\n".join(lines).decode("ascii").split("\n")
-    except UnicodeDecodeError as error:
-        raise HostileInput(f"a paragraph of a package index is unreadable: {error}") from error
 
 
 def _identity(wanted: tuple[Wanted, ...]) -> Digest:

@@ -18,7 +18,7 @@ from rebuilder.model.digest import Digest
 from rebuilder.origins.debian.stanza import BinaryStanza, SourceStanza, parse_binary, parse_source
 from rebuilder.world.files import storage_errors
 
-_WINDOW_BYTES = 4 * 1024**2
+_WINDOW_BYTES = 1024**2
 _STANZA_LIMIT_BYTES = 8 * 1024**2
 _ANSWERS_KEPT = 256  # an index is named by its content, so that an answer stays right
 
@@ -84,34 +84,40 @@ def find_packages(index: IndexFile, names: Collection[str]) -> tuple[BinaryStanz
     return tuple(parse_binary(stanza, index.archive, index.suite) for stanza in _named(index.path, wanted.__contains__))
 
 
-def stanzas(index: IndexFile) -> Iterator[bytes]:
-    """Every stanza of an index, each with a line break before and after it."""
-    for window in _windows(index.path):
-        start = 0
-        while (end := window.find(b"\n\n", start)) != -1:
-            if end > start:
-                yield window[start : end + 1]
-            start = end + 1
+def windows(path: Path) -> Iterator[bytes]:
+    """Read an index, whole stanzas at a time: each window begins with a line break and ends with an empty line."""
+    rest = b"\n"
+    with storage_errors(path), path.open("rb") as stream:
+        while block := stream.read(_WINDOW_BYTES):
+            rest += block
+            cut = rest.rfind(b"\n\n")
+            if cut > 0:
+                yield rest[: cut + 2]
+                rest = b"\n" + rest[cut + 2 :]
+            elif len(rest) > _STANZA_LIMIT_BYTES:
+                raise HostileInput(f"{path.name}: a stanza of more than {_STANZA_LIMIT_BYTES} bytes in a package index")
+    if rest.strip(b"\n"):
+        yield rest + b"\n\n"
 
 
 def package_names(index: IndexFile) -> frozenset[str]:
     """Return the names in the index's `Package` fields; for a hint when a name is not found."""
     names: set[bytes] = set()
-    for window in _windows(index.path):
+    for window in windows(index.path):
         names.update(name for name, _ in _package_fields(window))
     return frozenset(name.decode("utf-8", "replace") for name in names)
 
 
 def _search(path: Path, needles: tuple[bytes, ...]) -> Iterator[bytes]:
     """Each stanza that contains one of the lines, once, in the order of the file."""
-    for window in _windows(path):
+    for window in windows(path):
         starts = {_start_of(window, hit) for needle in needles for hit in _hits(window, needle)}
         for start in sorted(starts):
             yield window[start : window.index(b"\n\n", start)]
 
 
 def _named(path: Path, is_wanted: Callable[[bytes], bool]) -> Iterator[bytes]:
-    for window in _windows(path):
+    for window in windows(path):
         for name, hit in _package_fields(window):
             if is_wanted(name):
                 start = _start_of(window, hit)
@@ -135,19 +141,3 @@ def _start_of(window: bytes, hit: int) -> int:
     """Where the stanza begins in which a line break at `hit` precedes the line that was found."""
     gap = window.rfind(b"\n\n", 0, hit + 1)
     return 1 if gap == -1 else gap + 2
-
-
-def _windows(path: Path) -> Iterator[bytes]:
-    """Whole stanzas at a time: each window begins with a line break and ends with an empty line."""
-    rest = b"\n"
-    with storage_errors(path), path.open("rb") as stream:
-        while block := stream.read(_WINDOW_BYTES):
-            rest += block
-            cut = rest.rfind(b"\n\n")
-            if cut > 0:
-                yield rest[: cut + 2]
-                rest = b"\n" + rest[cut + 2 :]
-            elif len(rest) > _STANZA_LIMIT_BYTES:
-                raise HostileInput(f"{path.name}: a stanza of more than {_STANZA_LIMIT_BYTES} bytes in a package index")
-    if rest.strip(b"\n"):
-        yield rest + b"\n\n"
