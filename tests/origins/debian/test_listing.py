@@ -87,9 +87,11 @@ def read(path: Path, text: str) -> list[Listed] | type[RebuilderError]:
 @st.composite
 def paragraphs(draw: st.DrawFn) -> str:
     """Spoil a paragraph here and there: values, order, fields that are missing or named twice."""
-    lines = [(name, draw(st.sampled_from((value, value, value, *NASTY)))) for name, value in HONEST.items()]
-    lines = [line for line in lines if draw(st.integers(0, 9))]
-    if draw(st.booleans()) and lines:
+    spoilt = draw(st.dictionaries(st.sampled_from(sorted(HONEST)), st.sampled_from(NASTY), max_size=2))
+    lines = [*(HONEST | spoilt).items()]
+    if draw(st.booleans()):
+        lines.remove(draw(st.sampled_from(lines)))
+    if not draw(st.integers(0, 3)):
         lines.insert(draw(st.integers(0, len(lines))), draw(st.sampled_from(lines)))
     if not draw(st.integers(0, 3)):
         lines = draw(st.permutations(lines))
