@@ -72,6 +72,7 @@ def take_in(connection: Connection, catalogue: Catalogue, offers: Iterable[Offer
     _remember(connection, catalogue.suite, found, at)
     # 3.
     files: list[OfferedFile] = [file for offer in (*found.new, *found.changed) for file in offer.files]
+    files.sort(key=lambda file: file.filename)
     events = note_files(connection, catalogue, files, at)
     # 4.
     cancelled = _cancel(connection, catalogue.suite, [target for _, target in found.removed], at)
@@ -117,6 +118,7 @@ def _compare(connection: Connection, catalogue: Catalogue, offers: Iterable[Offe
             found.changed.append(offer)
         elif not is_there:
             found.returned.append(key)
+    found.new.sort(key=lambda offer: (offer.architecture, offer.name, offer.version))
     found.removed.extend((key, target) for key, (target, _, is_there) in known.items() if is_there)
     return replace(found, offered=offered)
 
