@@ -8,7 +8,8 @@ from datetime import datetime
 import pytest
 from rich.console import Console
 
-from rebuilder.cli.progress import LiveProgress, PlainProgress, Quiet, for_stderr
+from rebuilder.cli.live import LiveProgress
+from rebuilder.cli.progress import PlainProgress, Quiet, for_stderr
 
 TARGET = "pkg:deb/debian/cjson@1.7.18-3.1%2Bb1?arch=source&distro=trixie"
 
