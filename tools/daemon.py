@@ -52,6 +52,14 @@ class Place:
         return f"unix://{self.socket}"
 
     @property
+    def lone(self) -> Path:
+        """A second socket of the same engine, alone in its directory.
+
+        Who mounts a socket keeps it when the engine makes another in its place; who mounts the directory finds that.
+        """
+        return self.state / "socket" / "docker.sock"
+
+    @property
     def log(self) -> Path:
         """What the daemon says."""
         return self.state / "dockerd.log"
@@ -90,7 +98,9 @@ def start(place: Place) -> Answer:
     _refuse_unfit(place)
     forget_stale(place)
     place.state.mkdir(parents=True, exist_ok=True)
-    own = ["--host", place.address, "--pidfile", str(place.state / "dockerd.pid"), "--log-level=warn"]
+    place.lone.parent.mkdir(exist_ok=True)
+    hosts = (word for address in (place.address, f"unix://{place.lone}") for word in ("--host", address))
+    own = [*hosts, "--pidfile", str(place.state / "dockerd.pid"), "--log-level=warn"]
     if place.data:
         own += ["--data-root", str(place.data), "--exec-root", str(place.run)]
     # A machine with a configuration of its own keeps it: a flag that is also in the file would be refused.

@@ -26,7 +26,7 @@ from typing import IO
 from packaging.markers import Marker
 
 from rebuilder.errors import RebuilderError
-from tools import farm_base, farm_engine, farm_secrets, farm_settings
+from tools import farm_base, farm_engine, farm_secrets, farm_services, farm_settings
 from tools.compose import ComposeError, command
 from tools.daemon import EngineError
 from tools.farm_engine import Engines
@@ -42,6 +42,8 @@ _MARKED = re.compile(r"(?P<name>\S+==\S+) ; (?P<marker>.+?)(?: \\)?$")
 SUITES = "trixie trixie-security"
 WEB = "127.0.0.1:8080"
 LEAST_BUILDERS = 2
+UP_S = 300
+"""How long services may take to be healthy: longer than the longest pause after which an engine starts one again."""
 
 
 def main(words: list[str]) -> int:
@@ -86,11 +88,7 @@ def up(engines: Engines) -> int:
     if "FARM_BASE" not in os.environ and (status := farm_base.make(engines.services)) != 0:
         return status
     wheels()
-    return (
-        build(engines)
-        or bases(engines, _suites())
-        or _started(compose(engines, "up", "--detach", "--wait", "--wait-timeout", "300"))
-    )
+    return build(engines) or bases(engines, _suites()) or serve(engines)
 
 
 def build(engines: Engines) -> int:
@@ -104,6 +102,27 @@ def build(engines: Engines) -> int:
             if status != 0:
                 print("\n".join(log.read_text(errors="replace").splitlines()[-20:]), file=sys.stderr)
                 return status
+    return 0
+
+
+def serve(engines: Engines) -> int:
+    """Start the services and wait until each is healthy; what Compose says meanwhile is in a file."""
+    print("farm: starting the services", flush=True)
+    with (STATE / "up.log").open("wb") as stream:
+
+        def start(timeout_s: int) -> int:
+            words = ("up", "--detach", "--wait", "--wait-timeout", str(timeout_s))
+            return compose(engines, *words, output=stream)
+
+        def ask(*words: str) -> str:
+            return _answer(engines, *words)
+
+        status = farm_services.start(start, ask, limit_s=UP_S)
+    if status != 0:
+        print("\n".join((STATE / "up.log").read_text(errors="replace").splitlines()[-3:]), file=sys.stderr)
+        return status
+    web = os.environ.get("FARM_WEB", WEB)
+    print(f"farm: up; results at http://{web}/, `make farm ARGS=status` asks it", flush=True)
     return 0
 
 
@@ -170,10 +189,19 @@ def for_base(lock: str) -> str:
 
 def compose(engines: Engines, *words: str, output: IO[bytes] | None = None) -> int:
     """Run Compose on our files, with the services' engine."""
-    files = [word for path in (COMPOSE, STATE / "more.yaml") if path.is_file() for word in ("--file", str(path))]
-    argv = [*command(), "--project-directory", str(ROOT), *files, *words]
     environ = environment(dict(os.environ), engines)
-    return subprocess.run(argv, env=environ, check=False, stdout=output, stderr=output).returncode
+    return subprocess.run(_argv(*words), env=environ, check=False, stdout=output, stderr=output).returncode
+
+
+def _answer(engines: Engines, *words: str) -> str:
+    """Return what Compose prints; nothing where it fails."""
+    environ = environment(dict(os.environ), engines)
+    return subprocess.run(_argv(*words), env=environ, check=False, capture_output=True, text=True).stdout
+
+
+def _argv(*words: str) -> list[str]:
+    files = [word for path in (COMPOSE, STATE / "more.yaml") if path.is_file() for word in ("--file", str(path))]
+    return [*command(), "--project-directory", str(ROOT), *files, *words]
 
 
 def environment(words: dict[str, str], engines: Engines) -> dict[str, str]:
@@ -185,8 +213,10 @@ def environment(words: dict[str, str], engines: Engines) -> dict[str, str]:
         "FARM_BASE": base,
         "FARM_UID": str(UID),
         "FARM_ARCHITECTURE": _architecture(),
-        "FARM_ENGINE": str(engines.builds),
         "FARM_ENGINE_GROUP": group,
+        "FARM_ENGINE_MOUNT": str(engines.mount),
+        "FARM_ENGINE_SOCKET": engines.builds.name,
+        "FARM_ENGINE_TARGET": "/run/engine" if engines.mount.is_dir() else f"/run/engine/{engines.builds.name}",
         # The local base has everything: its build has no network. An engine of our own has only networks that are made.
         # The classic builder needs no image from a registry.
         "FARM_BUILD_NETWORK": "none" if base == farm_base.IMAGE else "host" if engines.own else "default",
@@ -207,7 +237,11 @@ def _more_builders(count: int) -> None:
             "      - ./.state/farm/settings:/etc/rebuilder:ro",
             f"      - ./.state/farm/{name}:/state",
             f"      - {name}:/cache",
-            "      - ${FARM_ENGINE:-/var/run/docker.sock}:/run/engine.sock",
+            "      - type: bind",
+            "        source: ${FARM_ENGINE_MOUNT:-/var/run/docker.sock}",
+            "        target: ${FARM_ENGINE_TARGET:-/run/engine/docker.sock}",
+            "        read_only: true",
+            "        bind: {create_host_path: false}",
         ]
     path = STATE / "more.yaml"
     if count <= LEAST_BUILDERS:
@@ -216,16 +250,6 @@ def _more_builders(count: int) -> None:
     lines += ["volumes:"]
     lines += [f"  builder-{number}: {{labels: {{rebuilder: farm}}}}" for number in range(LEAST_BUILDERS + 1, count + 1)]
     path.write_text("\n".join([*lines, ""]))
-
-
-def _started(status: int) -> int:
-    if status != 0:
-        print("farm: not all of it came up; `make logs` says why", file=sys.stderr)
-        return status
-    print(
-        f"farm: up; results at http://{os.environ.get('FARM_WEB', WEB)}/, `make farm ARGS=status` asks it", flush=True
-    )
-    return 0
 
 
 def _suites() -> list[str]:

@@ -30,9 +30,18 @@ class Engines:
     services: str
     """Address, as in DOCKER_HOST."""
     builds: Path
-    """Socket, which planner and builders mount."""
+    """Socket of the one that builds."""
     own: bool
     """Whether the services' is the one below .state/engine."""
+
+    @property
+    def mount(self) -> Path:
+        """What planner and builders mount: the socket's directory, where there is nothing else in it.
+
+        A directory outlives the engine's sockets; who has a socket mounted keeps it when the engine makes a new one.
+        """
+        directory = self.builds.parent
+        return directory if list(directory.iterdir()) == [self.builds] else self.builds
 
 
 def choose(words: Mapping[str, str]) -> Engines:
@@ -78,7 +87,13 @@ def _socket(words: Mapping[str, str], address: str) -> Path:
             f"planner and builders mount the socket of an engine, and DOCKER_HOST is {address}; "
             "name a socket with FARM_ENGINE=/PATH"
         )
-    socket = Path(named or parts.path)
+    socket = Path(named) if named else _lone(address) or Path(parts.path)
     if not socket.is_socket():
         raise EngineError(f"FARM_ENGINE: {socket} is no socket of an engine")
     return socket
+
+
+def _lone(address: str) -> Path | None:
+    """Find the socket, alone in its directory, that an engine of `make engine` has besides the one at `address`."""
+    found = (place.lone for place in (daemon.DEFAULT, PLACE) if place.address == address)
+    return next((path for path in found if first_answer((f"unix://{path}",)) is not None), None)

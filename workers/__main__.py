@@ -11,13 +11,14 @@ from types import FrameType
 
 import click
 import structlog
+from prometheus_client import CollectorRegistry
 
 from rebuilder.config import Settings, load_settings
 from rebuilder.errors import RebuilderError
 from rebuilder.model.job import JobKind
 from rebuilder.progress import Silent
 from rebuilder.store.blobs import LocalBlobs
-from workers.observing import configure_logs
+from workers.observing import configure_logs, health_app, served
 from workers.running import Ports, run_web, run_worker
 from workers.starting import now, open_blobs
 
@@ -94,16 +95,24 @@ def enrol(given: tuple[Settings, str, int], kind: str, name: str, token_file: Pa
 
 
 @main.command()
-@click.argument("suites", nargs=-1, required=True, metavar="SUITE…")
+@click.argument("suites", nargs=-1, metavar="[SUITE…]")
 @click.pass_obj
 def bases(given: tuple[Settings, str, int], suites: tuple[str, ...]) -> None:
-    """Bootstrap, as root, the base images of SUITES into the cache of a planner, as the archive is now."""
+    """Bootstrap, as root, the base images of SUITES into the cache of a planner, as the archive is now.
+
+    Without any SUITE: until told to stop, those that the planner asked for and did not find.
+    """
     configure_logs("bases", sys.stderr)
     from rebuilder.world.http import HttpFetcher  # noqa: PLC0415 - only here
-    from workers.bases import make_bases  # noqa: PLC0415 - as above
+    from workers.bases import Bases, serve_bases  # noqa: PLC0415 - as above
 
-    for lock, rootfs in make_bases(suites, given[0], HttpFetcher(), Silent(), now()):
+    settings, host, health = given
+    made = Bases(settings, HttpFetcher(), Silent())
+    for lock, rootfs in made.make(suites, now()):
         click.echo(f"{lock.suite} {lock.architecture}: {len(lock.packages)} packages, root file system {rootfs}")
+    if not suites:
+        with served(health_app({"bases": made.verify_made}, CollectorRegistry()), host=host, port=health):
+            serve_bases(made, _stopping())
 
 
 @main.command()

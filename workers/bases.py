@@ -1,13 +1,24 @@
-"""Base images for a planner who cannot make them: a bootstrap wants to be root, which no role is."""
+"""Base images for a planner who cannot make them: a bootstrap wants to be root, which no role is.
+
+A planner who lacks an image leaves its lock in the cache that he shares with whoever runs this, and fails for now. What
+is bootstrapped is named by signed indices, whoever left the lock there; what root wrote belongs to the cache's owner.
+"""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
-from datetime import datetime
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
+from threading import Event
+
+import structlog
 
 from rebuilder.config import Settings
+from rebuilder.errors import RebuilderError
+from rebuilder.model import codec
 from rebuilder.model.digest import Digest
 from rebuilder.model.plan import ImageLock
 from rebuilder.origins.debian.image import suite_to_build_in
@@ -16,24 +27,109 @@ from rebuilder.progress import Progress
 from rebuilder.store.blobs import LocalBlobs
 from rebuilder.world.files import storage_errors
 from rebuilder.world.http import Fetcher
+from workers.starting import now
+
+LOOK_S = 5.0
+_ASKED_WITHIN = timedelta(days=1)
+"""A planner's attempts are over long before that, and a later one asks again."""
+_FIRST_DELAY = timedelta(seconds=30)
+_LONGEST_DELAY = timedelta(hours=1)
+
+Base = tuple[ImageLock, Digest]
+"""A lock, and the blob of the root file system that was made from it."""
 
 
-def make_bases(
-    suites: Iterable[str], settings: Settings, fetcher: Fetcher, progress: Progress, now: datetime
-) -> Iterator[tuple[ImageLock, Digest]]:
-    """Lock what each suite is built in as it is now, and keep the root file system; what is kept already costs nothing.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """What became of the last attempt at a lock."""
 
-    A planner with the same cache finds lock and file system there. What root wrote belongs to the cache's owner in the
-    end, also when it failed.
-    """
-    origin = DebianOrigin(settings, fetcher, LocalBlobs(settings.blobs_dir), progress)
-    try:
+    count: int
+    again_at: datetime
+    error: RebuilderError
+
+
+class Bases:
+    """Makes base images in a planner's cache."""
+
+    def __init__(self, settings: Settings, fetcher: Fetcher, progress: Progress) -> None:
+        self._settings = settings
+        self._fetcher = fetcher
+        self._progress = progress
+        self._failed: dict[Digest, Failure] = {}
+
+    def make(self, suites: Iterable[str], at: datetime) -> Iterator[Base]:
+        """Make what each suite is built in as it is now; what is kept already costs nothing."""
+        origin = self._origin()
         for suite in dict.fromkeys(map(suite_to_build_in, suites)):
-            lock = origin.images.lock(origin.archive.view(suite, now))
-            yield lock, origin.images.rootfs(lock)
-    finally:
-        for root in (settings.cache, settings.state):
-            _give_back(root)
+            with self._given_back():
+                base = _bootstrapped(origin.images.lock(origin.archive.view(suite, at)), origin, at)
+            yield base
+
+    def make_wanted(self, at: datetime) -> Iterator[Base]:
+        """Make what planners asked for of late and did not find.
+
+        What cannot be made is tried again, each time later; `verify_made` tells of it as long as it is wanted.
+        """
+        wanted = {Digest.of(codec.render(lock)): lock for lock in self._origin().images.wanted(at - _ASKED_WITHIN)}
+        self._failed = {digest: failure for digest, failure in self._failed.items() if digest in wanted}
+        for digest, lock in wanted.items():
+            failure = self._failed.get(digest)
+            if failure is not None and at < failure.again_at:
+                continue
+            try:
+                with self._given_back():
+                    base = _bootstrapped(lock, self._origin(), at)
+            except RebuilderError as error:
+                self._failed[digest] = _failed_again(failure, error, at)
+            else:
+                self._failed.pop(digest, None)
+                yield base
+
+    def verify_made(self) -> None:
+        """Raise why something that is wanted could not be made at the last attempt."""
+        for failure in tuple(self._failed.values()):
+            raise failure.error
+
+    def _origin(self) -> DebianOrigin:
+        """Look at the archive anew: an origin remembers what it has seen there."""
+        blobs = LocalBlobs(self._settings.blobs_dir)
+        return DebianOrigin(self._settings, self._fetcher, blobs, self._progress)
+
+    @contextmanager
+    def _given_back(self) -> Iterator[None]:
+        """Let everything that is written meanwhile belong to the cache's owner, also when it fails."""
+        try:
+            yield
+        finally:
+            for root in (self._settings.cache, self._settings.state):
+                _give_back(root)
+
+
+def serve_bases(bases: Bases, stopped: Event) -> None:
+    """Make what is wanted until the process is told to end."""
+    log = structlog.stdlib.get_logger("bases")
+    while not stopped.wait(LOOK_S):
+        try:
+            for lock, rootfs in bases.make_wanted(now()):
+                log.info("made", suite=lock.suite, architecture=lock.architecture, rootfs=str(rootfs))
+        except RebuilderError as error:
+            log.warning("cannot look", error=str(error), hint=error.hint)
+
+
+def _bootstrapped(lock: ImageLock, origin: DebianOrigin, at: datetime) -> Base:
+    """Make one root file system; before root installs anything, signed indices name all of it."""
+    if not origin.images.has_rootfs(lock):
+        origin.verify_named(lock, at)
+    return lock, origin.images.rootfs(lock)
+
+
+def _failed_again(before: Failure | None, error: RebuilderError, at: datetime) -> Failure:
+    count = 1 if before is None else before.count + 1
+    delay = min(_FIRST_DELAY * 2.0 ** min(count - 1, 16), _LONGEST_DELAY)
+    structlog.stdlib.get_logger("bases").warning(
+        "not made", error=str(error), hint=error.hint, again_in_s=delay.total_seconds()
+    )
+    return Failure(count=count, again_at=at + delay, error=error)
 
 
 def _give_back(root: Path) -> None:

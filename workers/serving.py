@@ -23,6 +23,10 @@ def no_rest() -> None:
     """Do nothing when nothing is owed."""
 
 
+def always_ready() -> None:
+    """Want nothing of this machine that could be away."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Post:
     """A role as one process fills it."""
@@ -34,17 +38,21 @@ class Post:
     heartbeat_s: float
     rest: Callable[[], None] = no_rest
     """Called whenever nothing is owed: what can wait until then is done now."""
+    ready: Callable[[], None] = always_ready
+    """Asked before a job is claimed; raises an error of ours when none can be done here now, so that others get it."""
 
 
 def serve(post: Post, job: int | None = None) -> int:
     """Do jobs until none is owed to this worker, the named one first; return how many were claimed."""
     served = 0
+    post.ready()
     claim = post.leases.claim(post.kind, job)
     if claim is None and job is not None:
         claim = post.leases.claim(post.kind)
     while claim is not None:
         do(post, claim)
         served += 1
+        post.ready()
         claim = post.leases.claim(post.kind)
     post.rest()
     return served

@@ -6,8 +6,9 @@ blobs through the coordinator, so that a key to the object store or the database
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -19,7 +20,7 @@ from rebuilder.attest.keystore import ensure_key, key_uri, load_public_key, pass
 from rebuilder.attest.signing import open_signer
 from rebuilder.build.container import Engine
 from rebuilder.config import FarmSettings, Settings
-from rebuilder.errors import ConfigurationError, HostileInput, NetworkFailure
+from rebuilder.errors import ConfigurationError, EngineFailure, HostileInput, NetworkFailure
 from rebuilder.model import codec
 from rebuilder.model.job import JobKind, ResourceClass
 from rebuilder.progress import Progress
@@ -46,6 +47,9 @@ if TYPE_CHECKING:
 _SECRET_LIMIT_BYTES = 4096
 _MEMBER_LIMIT_BYTES = 64 * 1024
 _TOKEN_LASTS = timedelta(minutes=5)
+_ENGINE_BACK_S = 60.0
+"""How long a worker waits for an engine that is being restarted before it leaves its work to others."""
+_ENGINE_PAUSE_S = 2.0
 ROLE_OF = {
     JobKind.PLAN: Role.WORKER,
     JobKind.REBUILD: Role.BUILDER,
@@ -109,20 +113,27 @@ def open_worker(
         heartbeat_s=settings.farm.heartbeat_s,
         rest=publisher.rest if kind is JobKind.PUBLISH else no_rest,
     )
+    builds = kind in {JobKind.PLAN, JobKind.REBUILD}
+    if builds:
+        post = replace(post, ready=lambda: await_engine(engine))
     checks: dict[str, Check] = {"coordinator": lambda: _ask(wire), "key": leases.verify_accepted}
-    if kind in {JobKind.PLAN, JobKind.REBUILD}:
-        checks["engine"] = lambda: _describe(engine)
+    if builds:
+        checks["engine"] = lambda: _verify_answers(engine)
     return Opened(post=post, checks=checks)
 
 
 def engine_of(settings: Settings, progress: Progress) -> Callable[[], Engine]:
-    """Connect when an engine is first needed, and once; what killed workers of this machine left there goes then."""
+    """Connect when an engine is first needed, and once; what killed workers of this machine left there goes then.
+
+    Raises EngineFailure as long as there was none that answered.
+    """
 
     @cache
     def engine() -> Engine:
         from rebuilder.build.engine import DockerEngine  # noqa: PLC0415 - four of the roles have no engine
 
         opened = DockerEngine(settings.engine)
+        opened.leftovers()
         sweep_first(settings, opened, progress)
         return opened
 
@@ -235,9 +246,25 @@ def _ask(wire: Wire) -> None:
         raise NetworkFailure(f"the coordinator answers with status {answer.status}")
 
 
-def _describe(engine: Callable[[], Engine]) -> None:
-    """Raise EngineFailure unless the engine answers."""
-    engine().describe()
+def await_engine(
+    engine: Callable[[], Engine], patience_s: float = _ENGINE_BACK_S, pause_s: float = _ENGINE_PAUSE_S
+) -> None:
+    """Return as soon as the engine answers; raise EngineFailure when it does not within so long."""
+    until = time.monotonic() + patience_s
+    while True:
+        try:
+            _verify_answers(engine)
+        except EngineFailure:
+            if time.monotonic() > until:
+                raise
+            time.sleep(pause_s)
+        else:
+            return
+
+
+def _verify_answers(engine: Callable[[], Engine]) -> None:
+    """Raise EngineFailure unless the engine answers now; what it said of itself before is remembered, and no proof."""
+    engine().leftovers()
 
 
 def _fetcher(kind: JobKind) -> Fetcher:

@@ -15,16 +15,16 @@ from tools import compose, farm, farm_base, farm_secrets
 from tools.farm_engine import Engines
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-BY_HAND = {"bases", "operator"}
+BY_HAND = {"operator"}
 CAGE = ["no-new-privileges:true", "seccomp:./deploy/cage.json"]
 NOWHERE = Engines(services="unix:///nonexistent", builds=Path("/var/run/docker.sock"), own=False)
 
 
-def read(*words: str) -> dict[str, Any]:
+def read(*words: str, engines: Engines = NOWHERE) -> dict[str, Any]:
     """Let Compose read the file, as `make up` does."""
     done = subprocess.run(
         [*compose.command(), "--file", str(ROOT / "compose.yaml"), *words, "config", "--format", "json"],
-        env=farm.environment({"PATH": "/usr/bin:/bin", "HOME": "/nonexistent"}, NOWHERE),
+        env=farm.environment({"PATH": "/usr/bin:/bin", "HOME": "/nonexistent"}, engines),
         capture_output=True,
         text=True,
         check=True,
@@ -47,14 +47,17 @@ def by_hand() -> dict[str, Any]:
 
 @pytest.mark.live  # where Compose is not installed, apt fetches it
 def test_no_service_has_privileges(config: dict[str, Any]) -> None:
-    """Read-only root, no capability, no new privileges, not root, a limit of processes, a health check: all of them."""
+    """Read-only root, no capability, no new privileges, not root, a limit of processes, a health check: all of them.
+
+    Only who bootstraps is root and has capabilities.
+    """
     for name, service in config["services"].items():
         assert service["read_only"] is True, name
         assert service["cap_drop"] == ["ALL"], name
-        assert "cap_add" not in service, name
+        assert ("cap_add" in service) == (name == "bases"), name
         assert "privileged" not in service, name
         assert service["security_opt"][0] == "no-new-privileges:true", name
-        assert service["user"] == "1000:1000", name
+        assert service["user"] == ("0:0" if name == "bases" else "1000:1000"), name
         assert service["pids_limit"] <= 512, name
         assert service["healthcheck"]["test"], name
 
@@ -62,7 +65,7 @@ def test_no_service_has_privileges(config: dict[str, Any]) -> None:
 @pytest.mark.live  # where Compose is not installed, apt fetches it
 def test_only_who_opens_archives_may_make_a_namespace(config: dict[str, Any]) -> None:
     """Comparer and planner have the filter that lets a child be cut off; everybody else has the engine's own."""
-    filters = {name: service["security_opt"][1:] for name, service in config["services"].items()}
+    filters = {name: service["security_opt"][1:] for name, service in config["services"].items() if name != "bases"}
     assert {name for name, words in filters.items() if words} == {"comparer", "planner"}
     assert filters["comparer"] == filters["planner"] == CAGE[1:]
 
@@ -100,20 +103,46 @@ def test_only_builders_and_planner_reach_an_engine(config: dict[str, Any]) -> No
     holders = {
         name
         for name, service in config["services"].items()
-        if any(volume["target"] == "/run/engine.sock" for volume in service.get("volumes", ()))
+        if any(volume["target"].startswith("/run/engine") for volume in service.get("volumes", ()))
     }
     assert holders == {"planner", "builder-1", "builder-2"}
 
 
 @pytest.mark.live  # where Compose is not installed, apt fetches it
+def test_an_engines_socket_is_never_made_by_mounting_it(config: dict[str, Any]) -> None:
+    """Where it is missing nothing is started, and no directory takes its place, which would keep the engine out."""
+    for name in ("planner", "builder-1", "builder-2"):
+        (mount,) = (volume for volume in config["services"][name]["volumes"] if "/run/engine" in volume["target"])
+        assert mount["type"] == "bind"
+        assert mount["read_only"] is True
+        assert not mount["bind"].get("create_host_path", False)
+
+
+@pytest.mark.live  # where Compose is not installed, apt fetches it
+def test_roles_look_for_the_engine_where_it_is_mounted(tmp_path: Path) -> None:
+    """A lone socket is mounted with its directory, another one by itself; builders beyond two the same way."""
+    for lone, target in ((True, "/run/engine"), (False, "/run/engine/own.sock")):
+        place = tmp_path / str(lone)
+        place.mkdir()
+        (place / "own.sock").touch()
+        if not lone:
+            (place / "other").touch()
+        engines = Engines(services="unix:///nonexistent", builds=place / "own.sock", own=False)
+        service = read(engines=engines)["services"]["builder-2"]
+        assert service["environment"]["REBUILDER_ENGINE"] == "unix:///run/engine/own.sock"
+        (mount,) = (volume for volume in service["volumes"] if "/run/engine" in volume["target"])
+        assert (mount["source"], mount["target"]) == (str(place if lone else place / "own.sock"), target)
+
+
+@pytest.mark.live  # where Compose is not installed, apt fetches it
 def test_networks_keep_roles_apart(config: dict[str, Any]) -> None:
-    """The coordinator alone reaches the ledger, the planner the outside; one port is published, on loopback."""
+    """The coordinator alone reaches the ledger, planner and bootstrap the outside; one port, on loopback."""
     reach: dict[str, set[str]] = {}
     for name, service in config["services"].items():
         for network in service["networks"]:
             reach.setdefault(network, set()).add(name)
     assert reach["ledger"] == {"postgres", "coordinator"}
-    assert reach["mirrors"] == {"planner"}
+    assert reach["mirrors"] == {"planner", "bases"}
     assert reach["front"] == {"web"}
     assert {name for name, network in config["networks"].items() if network.get("internal")} == {"farm", "ledger"}
     ports = {name: service["ports"] for name, service in config["services"].items() if service.get("ports")}
@@ -123,7 +152,7 @@ def test_networks_keep_roles_apart(config: dict[str, Any]) -> None:
 
 @pytest.mark.live  # where Compose is not installed, apt fetches it
 def test_what_runs_by_hand_is_not_started(config: dict[str, Any], by_hand: dict[str, Any]) -> None:
-    """The operator's verbs and the bootstrap of base images are no part of a running farm."""
+    """The operator's verbs are no part of a running farm."""
     assert set(by_hand) == BY_HAND
     assert not BY_HAND & set(config["services"])
     for name, service in by_hand.items():
@@ -131,7 +160,7 @@ def test_what_runs_by_hand_is_not_started(config: dict[str, Any], by_hand: dict[
         assert service["cap_drop"] == ["ALL"], name
         assert service["restart"] == "no", name
         assert "ports" not in service, name
-        assert not any(volume["target"] == "/run/engine.sock" for volume in service["volumes"]), name
+        assert not any(volume["target"].startswith("/run/engine") for volume in service["volumes"]), name
 
 
 @pytest.mark.live  # where Compose is not installed, apt fetches it
@@ -150,9 +179,14 @@ def test_the_operator_has_the_ledger_and_no_privilege(by_hand: dict[str, Any]) -
 
 
 @pytest.mark.live  # where Compose is not installed, apt fetches it
-def test_the_bootstrap_has_privileges_and_nothing_to_take(by_hand: dict[str, Any]) -> None:
-    """It is root in its container and may mount there: so it has no secret, no engine, no ledger and no farm."""
-    bases = by_hand["bases"]
+def test_the_bootstrap_has_privileges_and_nothing_to_take(config: dict[str, Any]) -> None:
+    """It is root in its container and may mount there: so it has no secret, no engine, no ledger and no farm.
+
+    Nobody talks to it: it listens on its own loopback, for its health.
+    """
+    bases = config["services"]["bases"]
+    assert bases["command"] == ["--host", "127.0.0.1", "bases"]
+    assert "ports" not in bases
     assert "privileged" not in bases
     assert "NET_ADMIN" not in bases["cap_add"]
     assert "secrets" not in bases

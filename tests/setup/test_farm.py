@@ -75,6 +75,34 @@ def test_builds_may_have_an_engine_of_their_own(machine: Path, monkeypatch: pyte
             farm_engine.choose({"FARM_ENGINE": str(machine / "docker")})
 
 
+def test_an_engine_of_ours_is_mounted_by_its_lone_socket(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It answers there as well, and the directory that is mounted outlives each of its sockets."""
+    place = daemon.below(machine / "ours")
+    monkeypatch.setattr(daemon, "DEFAULT", place)
+    place.lone.parent.mkdir(parents=True)
+    client(machine, "bridge")
+    with engine(place.socket, bodies()) as address, engine(place.lone, bodies()):
+        monkeypatch.setenv("DOCKER_HOST", address)
+        found = farm_engine.choose({})
+    assert (found.builds, found.mount) == (place.lone, place.lone.parent)
+
+
+def test_a_lone_socket_that_nobody_answers_at_is_a_killed_engines(
+    machine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The engine that runs now is another: its own socket is mounted, for its directory has more in it."""
+    place = daemon.below(machine / "ours")
+    monkeypatch.setattr(daemon, "DEFAULT", place)
+    place.lone.parent.mkdir(parents=True)
+    client(machine, "bridge")
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(place.lone))
+    with engine(place.socket, bodies()) as address:
+        monkeypatch.setenv("DOCKER_HOST", address)
+        found = farm_engine.choose({})
+        assert (found.builds, found.mount) == (place.socket, place.socket)
+
+
 def test_without_an_engine_nothing_is_begun(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The message says how to get one."""
     monkeypatch.setenv("DOCKER_HOST", f"unix://{machine}/absent.sock")

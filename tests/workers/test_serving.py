@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import cast
 
 import pytest
 
-from rebuilder.errors import LeaseLost, NetworkFailure, ToolFailure
+from rebuilder.errors import EngineFailure, LeaseLost, NetworkFailure, ToolFailure
 from rebuilder.model.cause import Cause
 from rebuilder.model.digest import Digest
 from rebuilder.model.job import JobKind
@@ -106,6 +106,21 @@ def test_errors_of_ours_are_reported_with_their_cause() -> None:
 
     assert serve(post(leases, failing)) == 2
     assert leases.told == [(Cause.INFRASTRUCTURE, "diffoscope is missing")] * 2
+
+
+def test_who_is_not_ready_claims_nothing() -> None:
+    """An engine that went away is found before the next claim: the second job is not begun, and so does not fail."""
+    leases = FakeLeases(jobs=2)
+    asked = iter((None, EngineFailure("no container engine answers")))
+
+    def ready() -> None:
+        error = next(asked)
+        if error is not None:
+            raise error
+
+    with pytest.raises(EngineFailure):
+        serve(replace(post(leases, lambda *_: OUTPUT), ready=ready))
+    assert (leases.told, leases.jobs) == ([OUTPUT], 1)
 
 
 def test_a_defect_is_reported_and_raised() -> None:

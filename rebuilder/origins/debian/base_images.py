@@ -9,6 +9,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from rebuilder.build import images
@@ -107,7 +108,7 @@ class BaseImages:
         return lock
 
     def keep(self, lock: ImageLock) -> Digest:
-        """Remember a lock; return its digest."""
+        """Remember a lock, and that it was asked for now; return its digest."""
         data = codec.render(lock)
         digest = self._blobs.put(data)
         files.write_atomically(self._root / "locks" / f"{digest.hex}.json", data)
@@ -180,6 +181,18 @@ class BaseImages:
             rootfs = self._bootstrap(lock, Path(work), target=target or lock.suite)
             made = images.image_id_of(rootfs, architecture=lock.architecture, epoch=lock.epoch, labels=_labels(lock))
         return Again(recorded=image, made=made)
+
+    def wanted(self, since: datetime) -> tuple[ImageLock, ...]:
+        """Locks that were asked for since then, and have no root file system: who asked could not bootstrap one."""
+        with files.storage_errors(self._root):
+            asked = [path for path in (self._root / "locks").glob("*.json") if _was_written(path, since)]
+        found = (load_kept(path, ImageLock) for path in sorted(asked))
+        return tuple(lock for lock in found if lock and lock.pulled is None and not self.has_rootfs(lock))
+
+    def has_rootfs(self, lock: ImageLock) -> bool:
+        """Whether `rootfs` would find this lock's root file system without bootstrapping it."""
+        made = load_kept(self._made_path(Digest.of(codec.render(lock))), Made)
+        return made is not None and made.rootfs is not None and self._blobs.has(made.rootfs)
 
     def made(self) -> tuple[Made, ...]:
         """Every image that was made here and is remembered, whether or not the engine still holds it."""
@@ -255,6 +268,10 @@ def load(engine: Engine, lock: ImageLock, rootfs: Path, *, expected: Digest) -> 
             hint="plan anew: this root file system was not made from the lock that the plan names",
         )
     images.load(engine, rootfs, architecture=lock.architecture, epoch=lock.epoch, labels=_labels(lock))
+
+
+def _was_written(path: Path, since: datetime) -> bool:
+    return path.stat().st_mtime >= since.timestamp()
 
 
 def _labels(lock: ImageLock) -> dict[str, str]:

@@ -13,12 +13,11 @@ from debian.debian_support import Version
 from rebuilder.build.container import Engine
 from rebuilder.config import Settings
 from rebuilder.errors import UntrustedError
-from rebuilder.model.catalogue import Catalogue
 from rebuilder.model.digest import Digest
 from rebuilder.model.plan import ImageLock, Package, Plan
 from rebuilder.model.release import Release
 from rebuilder.model.trust import Trust
-from rebuilder.origins.debian import buildinfo, plan, target
+from rebuilder.origins.debian import buildinfo, plan
 from rebuilder.origins.debian.archive import DebianArchive
 from rebuilder.origins.debian.base_images import BaseImages, load
 from rebuilder.origins.debian.changelog import Reference, find_entry
@@ -53,10 +52,6 @@ class DebianOrigin:
             images=self.images,
             supply=self._supply,
         )
-
-    def catalogue(self, suite: str, now: datetime, architectures: tuple[str, ...]) -> Catalogue:
-        """See Origin.catalogue."""
-        return self.archive.catalogue(target.suite_named(suite), now, architectures)
 
     def resolve(self, question: Question, now: datetime) -> Release:
         """See Origin.resolve."""
@@ -117,7 +112,11 @@ class DebianOrigin:
     def vouch(self, lock: ImageLock, now: datetime) -> None:
         """Raise UntrustedError for a lock from elsewhere that names packages which no signed index does."""
         if not self.images.has_made(lock):
-            verify_vouched(lock, self.archive.view(suite_to_build_in(lock.suite), now), self._supply.snapshot)
+            self.verify_named(lock, now)
+
+    def verify_named(self, lock: ImageLock, now: datetime) -> None:
+        """Raise UntrustedError unless signed indices name every package of a lock, whoever has made what of it."""
+        verify_vouched(lock, self.archive.view(suite_to_build_in(lock.suite), now), self._supply.snapshot)
 
     def prewarmed(self, lock: ImageLock, now: datetime) -> tuple[Package, ...]:
         """See Origin.prewarmed."""
