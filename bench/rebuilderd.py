@@ -28,8 +28,7 @@ from bench.stand_in import serving
 from bench.timing import Run, measure
 from rebuilder.config import Settings, load_settings
 from rebuilder.model.digest import Digest
-from rebuilder.origins.registry import origin_of
-from rebuilder.progress import Silent
+from rebuilder.origins.catalogues import Catalogues
 from rebuilder.store.blobs import LocalBlobs
 from rebuilder.world.http import HttpFetcher
 
@@ -137,8 +136,7 @@ def _lay_out(root: Path, place: Place) -> None:
 
 def _signed(settings: Settings, blobs: LocalBlobs) -> dict[str, Digest]:
     """Return the digests that the suite's InRelease names, verified again."""
-    origin = origin_of("deb", settings, HttpFetcher(), blobs, Silent())
-    opened = origin.catalogue(f"deb:{SUITE}", datetime.now(UTC), (ARCHITECTURE,))
+    opened = Catalogues(settings, HttpFetcher(), blobs).open(f"deb:{SUITE}", datetime.now(UTC), (ARCHITECTURE,))
     return {found["path"]: Digest(found["digest"]) for found in _ENTRY.finditer(blobs.get(opened.document).decode())}
 
 

@@ -34,7 +34,7 @@ class Wish:
 
 
 OpenCatalogue = Callable[[str, datetime, tuple[str, ...]], Catalogue]
-"""`Origin.catalogue` of the ecosystem that the suite is named with."""
+"""`Catalogues.open`."""
 
 
 def sync(wish: Wish, farm: FarmSettings, database: Database, open_catalogue: OpenCatalogue, at: datetime) -> Synced:

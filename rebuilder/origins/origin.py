@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Protocol
 
 from rebuilder.build.container import Engine
-from rebuilder.model.catalogue import Catalogue
 from rebuilder.model.digest import Digest
 from rebuilder.model.evidence import Evidence
 from rebuilder.model.plan import ImageLock, Package, Plan
@@ -46,12 +45,6 @@ class Planned:
 
 class Origin(Protocol):
     """Where releases of one ecosystem come from. Raises only errors of `rebuilder.errors`."""
-
-    def catalogue(self, suite: str, now: datetime, architectures: tuple[str, ...]) -> Catalogue:
-        """Describe everything that a suite offers for these architectures, as it is signed for now.
-
-        `suite` is named with its ecosystem, for instance `deb:trixie`; raise UsageError for one that cannot be.
-        """
 
     def resolve(self, question: Question, now: datetime) -> Release:
         """Say what was published, and where its source is. Nothing in the answer is trusted yet."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rebuilder.config import Settings
-from rebuilder.errors import UsageError
+from rebuilder.origins import ecosystems
 from rebuilder.origins.debian import target as debian_target
 from rebuilder.origins.debian.origin import DebianOrigin
 from rebuilder.origins.origin import Origin, Question
@@ -27,7 +27,7 @@ def origin_of(ecosystem: str, settings: Settings, fetcher: Fetcher, blobs: Local
     """Return the origin of an ecosystem by its purl type; raise UsageError if there is none."""
     make = _ORIGINS.get(ecosystem)
     if make is None:
-        raise _unknown(ecosystem)
+        raise ecosystems.unknown(ecosystem, _ORIGINS)
     return make(settings, fetcher, blobs, progress)
 
 
@@ -45,7 +45,7 @@ def named(text: str) -> Named:
     """Read a target without looking for it; raise UsageError for one that is malformed or of no known ecosystem."""
     ecosystem = ecosystem_of(Question(target=text))
     if ecosystem != "deb":
-        raise _unknown(ecosystem)
+        raise ecosystems.unknown(ecosystem, _ORIGINS)
     parsed = debian_target.parse(text)
     return Named(target=parsed.purl, suite=parsed.suite, name=parsed.name)
 
@@ -54,10 +54,4 @@ def ecosystem_of(question: Question) -> str:
     """The purl type that a question is about: of its target, else by its artifact's file name."""
     if not question.target and question.artifact is not None:
         return question.artifact.suffix.removeprefix(".") or "?"
-    return question.target.removeprefix("pkg:").partition(":" if not question.target.startswith("pkg:") else "/")[0]
-
-
-def _unknown(ecosystem: str) -> UsageError:
-    return UsageError(
-        f"no origin for the ecosystem {ecosystem[:40]!r}", hint=f"known are: {', '.join(sorted(_ORIGINS))}"
-    )
+    return ecosystems.named_in(question.target)

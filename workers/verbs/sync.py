@@ -21,8 +21,11 @@ from workers.verbs.quorum import MOST, look_at_quorum
 
 if TYPE_CHECKING:
     from rebuilder.progress import Progress
+    from rebuilder.store.database import Database
     from rebuilder.store.estimate import Estimate
+    from rebuilder.store.quorums import Domains
     from rebuilder.store.schedule import Synced
+    from workers.stopwatch import Stopwatch
 
 _TOLD_EVERY = 1000
 EXAMPLES = """
@@ -59,13 +62,11 @@ def command(  # noqa: PLR0913 - options of one verb
     back what a sync owed: `rebuilder jobs cancel --suite SUITE --kind plan`, or `hold` it for later.
     """
     from rebuilder.cli import progress  # noqa: PLC0415 - slow to load
-    from rebuilder.origins.origin import Question  # noqa: PLC0415 - as above
-    from rebuilder.origins.registry import ecosystem_of, origin_of  # noqa: PLC0415 - as above
-    from rebuilder.progress import About  # noqa: PLC0415 - as above
+    from rebuilder.origins.catalogues import Catalogues  # noqa: PLC0415 - as above
     from rebuilder.store.blobs import LocalBlobs  # noqa: PLC0415 - as above
-    from rebuilder.store.quorums import Wanted  # noqa: PLC0415 - as above
     from rebuilder.world.http import HttpFetcher  # noqa: PLC0415 - as above
     from workers.scheduling import Wish, sync  # noqa: PLC0415 - as above
+    from workers.stopwatch import Stopwatch, TimedFetcher  # noqa: PLC0415 - as above
 
     settings, database = ledger_at(config)
     wish = Wish(
@@ -75,30 +76,39 @@ def command(  # noqa: PLR0913 - options of one verb
         limit=limit,
         is_trial=dry_run,
     )
+    watch = Stopwatch()
+    catalogues = Catalogues(settings, TimedFetcher(HttpFetcher(), watch, "download"), LocalBlobs(settings.blobs_dir))
     with progress.for_stderr(sys.stderr, quiet=quiet) as shown:
 
         def catalogue(suite: str, at: datetime, wanted: tuple[str, ...]) -> Catalogue:
             shown.phase(suite, "index")
-            blobs, told = LocalBlobs(settings.blobs_dir), About(shown, suite)
-            ecosystem = ecosystem_of(Question(target=suite))
-            origin = origin_of(ecosystem, settings, HttpFetcher(), blobs, told)
-            found = origin.catalogue(suite, at, wanted)
-            return replace(found, read=lambda: _counted(found, suite, shown))
+            with watch.during("opening"):
+                found = catalogues.open(suite, at, wanted)
+            return replace(found, read=lambda: _counted(found, suite, shown, watch))
 
-        synced = sync(wish, settings.farm, database, catalogue, now())
+        with watch.during("ledger"):
+            synced = sync(wish, settings.farm, database, catalogue, now())
         for suite in dict.fromkeys(suites):
             shown.finish(suite)
-    too_few = look_at_quorum(Wanted(quorum=wish.quorum), database) if synced.by_purpose else None
-    say_json({**to_plain(synced), "too_few_domains": too_few}) if as_json else _tell(synced)
+    too_few = _too_few(wish.quorum, database) if synced.by_purpose else None
+    more = {"too_few_domains": too_few, "seconds": watch.seconds}
+    say_json(to_plain(synced) | more) if as_json else _tell(synced)
 
 
-def _counted(catalogue: Catalogue, suite: str, progress: Progress) -> Iterator[Offer]:
+def _too_few(quorum: int, database: Database) -> Domains | None:
+    from rebuilder.store.quorums import Wanted  # noqa: PLC0415 - not for a sync that owes nothing
+
+    return look_at_quorum(Wanted(quorum=quorum), database)
+
+
+def _counted(catalogue: Catalogue, suite: str, progress: Progress, watch: Stopwatch) -> Iterator[Offer]:
     """Read what a suite offers, and tell how far that is."""
     progress.phase(suite, "read")
-    for number, offer in enumerate(catalogue.read()):
-        if number % _TOLD_EVERY == 0:
-            progress.advance(suite, number, None, "releases")
-        yield offer
+    with watch.during("reading"):
+        for number, offer in enumerate(catalogue.read()):
+            if number % _TOLD_EVERY == 0:
+                progress.advance(suite, number, None, "releases")
+            yield offer
     progress.phase(suite, "import")
 
 

@@ -6,10 +6,9 @@ from datetime import datetime
 
 from rebuilder.config import Settings
 from rebuilder.errors import UnknownTarget
-from rebuilder.model.catalogue import Catalogue
 from rebuilder.model.release import Release
 from rebuilder.model.trust import Trust
-from rebuilder.origins.debian import authenticate, catalogue, indices, parallel, resolve, target
+from rebuilder.origins.debian import authenticate, indices, parallel, resolve, target
 from rebuilder.origins.debian.download import Downloader
 from rebuilder.origins.debian.index import IndexFile
 from rebuilder.origins.debian.indices import IndexReader
@@ -51,11 +50,6 @@ class DebianArchive:
         if suite not in self._views:
             self._views[suite] = self._make_view(suite, now)
         return self._views[suite]
-
-    def catalogue(self, suite: str, now: datetime, architectures: tuple[str, ...]) -> Catalogue:
-        """Describe everything that a suite offers, without the suites beside it; see `catalogue.catalogue`."""
-        opened = self._opener.open(archives_for(suite, self._settings.debian)[0], now)
-        return catalogue.catalogue(opened, architectures, self._architecture, self._reader)
 
     def resolve(self, asked: str, now: datetime) -> Release:
         """Say what was published under a target, and where its source is; see `resolve.resolve`."""

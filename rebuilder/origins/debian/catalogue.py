@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator
+from datetime import datetime
 
+from rebuilder.config import Settings
 from rebuilder.errors import HostileInput, UnknownTarget, UsageError
 from rebuilder.model.catalogue import Catalogue, Offer, OfferedFile
 from rebuilder.model.digest import Digest
@@ -15,7 +17,11 @@ from rebuilder.origins.debian import indices
 from rebuilder.origins.debian.index import IndexFile, IndexKind
 from rebuilder.origins.debian.indices import IndexReader, Wanted
 from rebuilder.origins.debian.listing import Listed, listed
-from rebuilder.origins.debian.suite import OpenSuite
+from rebuilder.origins.debian.mirrors import archives_for
+from rebuilder.origins.debian.suite import Opener, OpenSuite
+from rebuilder.origins.debian.target import suite_named
+from rebuilder.store.blobs import BlobStore
+from rebuilder.world.http import Fetcher
 
 _SECURITY = "-security"
 
@@ -23,7 +29,46 @@ Group = tuple[str, str, str]
 """Source, its version, architecture of the binaries."""
 
 
-def catalogue(opened: OpenSuite, architectures: tuple[str, ...], machine: str, reader: IndexReader) -> Catalogue:
+class DebianCatalogues:
+    """Suites of Debian's archives, each by itself: without the suites that its users have beside it."""
+
+    def __init__(self, settings: Settings, fetcher: Fetcher, blobs: BlobStore, *, architecture: str = "amd64") -> None:
+        self._settings = settings
+        self._opener = Opener(settings, fetcher, blobs)
+        self._reader = IndexReader(settings, fetcher, blobs)
+        self._architecture = architecture
+
+    def open(self, suite: str, now: datetime, architectures: tuple[str, ...]) -> Catalogue:
+        """See `Catalogues.open`."""
+        part = archives_for(suite_named(suite), self._settings.debian)[0]
+        return _catalogue(self._opener.open(part, now), architectures, self._architecture, self._reader)
+
+
+def offers(files: Iterable[IndexFile], suite: str, architectures: Iterable[str]) -> Iterator[Offer]:
+    """Group what the indices list; raise HostileInput for what no honest index says."""
+    groups: dict[Group, dict[str, OfferedFile]] = {}
+    chosen = frozenset(architectures)
+    for file in files:
+        for each in listed(file):
+            if each[2] in chosen:
+                _note(each, groups)
+    while groups:  # each leaves the one collection as it enters another
+        (name, version, architecture), found = groups.popitem()
+        yield Offer(
+            name=name,
+            version=version,
+            architecture=architecture,
+            target=purl(suite, name, version),
+            files=tuple(found[filename] for filename in sorted(found)),
+        )
+
+
+def purl(suite: str, name: str, version: str) -> str:
+    """Write `DebianTarget.purl` of a checked source: of all that it may hold, `+` alone is quoted."""
+    return f"pkg:deb/debian/{name}@{version}?arch=source&distro={suite}".replace("+", "%2B")
+
+
+def _catalogue(opened: OpenSuite, architectures: tuple[str, ...], machine: str, reader: IndexReader) -> Catalogue:
     """Describe an opened suite; its indices are fetched when the offers are read.
 
     `machine` is the architecture whose indices are read; raise UsageError for one that is neither that nor `all`,
@@ -53,30 +98,6 @@ def catalogue(opened: OpenSuite, architectures: tuple[str, ...], machine: str, r
         document=opened.document,
         read=lambda: offers(map(reader.read, wanted), opened.part.suite, architectures),
     )
-
-
-def offers(files: Iterable[IndexFile], suite: str, architectures: Iterable[str]) -> Iterator[Offer]:
-    """Group what the indices list; raise HostileInput for what no honest index says."""
-    groups: dict[Group, dict[str, OfferedFile]] = {}
-    chosen = frozenset(architectures)
-    for file in files:
-        for each in listed(file):
-            if each[2] in chosen:
-                _note(each, groups)
-    while groups:  # each leaves the one collection as it enters another
-        (name, version, architecture), found = groups.popitem()
-        yield Offer(
-            name=name,
-            version=version,
-            architecture=architecture,
-            target=purl(suite, name, version),
-            files=tuple(found[filename] for filename in sorted(found)),
-        )
-
-
-def purl(suite: str, name: str, version: str) -> str:
-    """Write `DebianTarget.purl` of a checked source: of all that it may hold, `+` alone is quoted."""
-    return f"pkg:deb/debian/{name}@{version}?arch=source&distro={suite}".replace("+", "%2B")
 
 
 def _note(listed: Listed, groups: dict[Group, dict[str, OfferedFile]]) -> None:

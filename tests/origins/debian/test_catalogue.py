@@ -9,11 +9,12 @@ import pytest
 
 from rebuilder.errors import HostileInput, UnknownTarget, UsageError
 from rebuilder.model.digest import Digest
-from rebuilder.origins.debian.catalogue import offers, purl
+from rebuilder.origins.debian.catalogue import DebianCatalogues, offers, purl
 from rebuilder.origins.debian.index import IndexFile, IndexKind
 from rebuilder.origins.debian.target import DebianTarget, suite_named
+from rebuilder.store.blobs import LocalBlobs
+from rebuilder.world.http import HttpFetcher
 from tests.archive.frozen import FrozenArchive
-from tests.origins.debian.conftest import OpenArchive
 
 BOTH = ("amd64", "all")
 PARAGRAPH = """\
@@ -25,6 +26,13 @@ Filename: pool/main/d/demo/{filename}
 Size: 7
 SHA256: {digest}
 """
+
+
+@pytest.fixture
+def catalogues(standard_archive: FrozenArchive, tmp_path: Path) -> DebianCatalogues:
+    """Look at a frozen archive, as a fresh process would."""
+    settings = standard_archive.settings(tmp_path / "home")
+    return DebianCatalogues(settings, HttpFetcher(), LocalBlobs(tmp_path / "home" / "blobs"))
 
 
 def now() -> datetime:
@@ -54,11 +62,9 @@ def paragraph(source: str = "demo (1.0-1)", filename: str = "demo_1.0-1+b1_amd64
     return PARAGRAPH.format(source=source, filename=filename, digest=digest)
 
 
-def test_a_suite_is_grouped_by_source_version_and_architecture(
-    standard_archive: FrozenArchive, open_archive: OpenArchive
-) -> None:
+def test_a_suite_is_grouped_by_source_version_and_architecture(catalogues: DebianCatalogues) -> None:
     """BinNMUs belong to their source's version, epochs to versions, arch:all apart; the security suite is not in it."""
-    found = open_archive(standard_archive).catalogue("trixie", now(), BOTH)
+    found = catalogues.open("deb:trixie", now(), BOTH)
     assert (found.suite, found.is_security, found.architectures) == ("trixie", False, ("all", "amd64"))
     by_key = {(each.name, each.version, each.architecture): each for each in found.read()}
     assert [file.filename for file in by_key["rebuilt", "1.0-1", "amd64"].files] == [
@@ -71,35 +77,33 @@ def test_a_suite_is_grouped_by_source_version_and_architecture(
     assert ("orphan", "3.0-1", "amd64") in by_key
 
 
-def test_a_security_suite_is_one(standard_archive: FrozenArchive, open_archive: OpenArchive) -> None:
+def test_a_security_suite_is_one(catalogues: DebianCatalogues) -> None:
     """By its name; and it offers its own alone."""
-    found = open_archive(standard_archive).catalogue("trixie-security", now(), BOTH)
+    found = catalogues.open("deb:trixie-security", now(), BOTH)
     assert found.is_security
     assert {each.name for each in found.read()} == {"patched", "twice"}
 
 
-def test_the_same_index_is_known_by_its_digest(standard_archive: FrozenArchive, open_archive: OpenArchive) -> None:
+def test_the_same_index_is_known_by_its_digest(catalogues: DebianCatalogues) -> None:
     """A new signature over the same indices is the same index; other indices are another."""
-    archive = open_archive(standard_archive)
-    first = archive.catalogue("trixie", now(), BOTH)
-    assert archive.catalogue("trixie", now(), BOTH).index == first.index
-    assert archive.catalogue("trixie-security", now(), BOTH).index != first.index
+    first = catalogues.open("deb:trixie", now(), BOTH)
+    assert catalogues.open("deb:trixie", now(), BOTH).index == first.index
+    assert catalogues.open("deb:trixie-security", now(), BOTH).index != first.index
 
 
-def test_only_what_is_asked_for_is_offered(standard_archive: FrozenArchive, open_archive: OpenArchive) -> None:
+def test_only_what_is_asked_for_is_offered(catalogues: DebianCatalogues) -> None:
     """One architecture of two; a third is refused, and so is none."""
-    archive = open_archive(standard_archive)
-    assert {each.architecture for each in archive.catalogue("trixie", now(), ("all",)).read()} == {"all"}
+    assert {each.architecture for each in catalogues.open("deb:trixie", now(), ("all",)).read()} == {"all"}
     with pytest.raises(UsageError, match="expected the architectures amd64 and all, found arm64"):
-        archive.catalogue("trixie", now(), ("arm64",))
+        catalogues.open("deb:trixie", now(), ("arm64",))
     with pytest.raises(UsageError, match="found none"):
-        archive.catalogue("trixie", now(), ())
+        catalogues.open("deb:trixie", now(), ())
 
 
-def test_an_unknown_suite_is_named(standard_archive: FrozenArchive, open_archive: OpenArchive) -> None:
+def test_an_unknown_suite_is_named(catalogues: DebianCatalogues) -> None:
     """By what the mirrors lack."""
     with pytest.raises(UnknownTarget, match="no configured mirror of debian has a suite forky"):
-        open_archive(standard_archive).catalogue("forky", now(), BOTH)
+        catalogues.open("deb:forky", now(), BOTH)
 
 
 @pytest.mark.parametrize("text", ["trixie", "deb:", "deb:../etc", "pkg:deb/debian/x", "deb:trixie/cjson"])

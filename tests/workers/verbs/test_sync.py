@@ -13,8 +13,7 @@ import pytest
 
 from rebuilder.config import load_settings
 from rebuilder.model.job import Purpose
-from rebuilder.origins.registry import origin_of
-from rebuilder.progress import Silent
+from rebuilder.origins.catalogues import Catalogues
 from rebuilder.store.blobs import LocalBlobs
 from rebuilder.store.database import Database
 from rebuilder.world.http import HttpFetcher
@@ -112,11 +111,11 @@ def test_an_archive_that_went_back_is_an_event(spoiled_archive: FrozenArchive, p
 def test_a_real_suite(tmp_path: Path) -> None:
     """Tens of thousands of offers; every one is owed once; nothing when it is looked at again."""
     settings = load_settings()
-    origin = origin_of("deb", settings, HttpFetcher(), LocalBlobs(settings.blobs_dir), Silent())
+    catalogues = Catalogues(settings, HttpFetcher(), LocalBlobs(settings.blobs_dir))
     database = Database(tmp_path / "ledger.sqlite")
     wish = Wish(suites=SUITES, architectures=("amd64", "all"), quorum=2)
     at = datetime.now(UTC)
-    found = sync(wish, settings.farm, database, origin.catalogue, at)
+    found = sync(wish, settings.farm, database, catalogues.open, at)
     main, security = found.changes
     sys.stdout.write(f"{main}\n{security}\n{found.by_purpose}\n")
     assert main.new == main.offered > 30_000
@@ -124,5 +123,5 @@ def test_a_real_suite(tmp_path: Path) -> None:
     counts = dict(found.by_purpose)
     assert set(counts) == {Purpose.SECURITY, Purpose.NEVER_BUILT}
     assert found.added == sum(counts.values()) <= main.offered + security.offered
-    again = sync(wish, settings.farm, database, origin.catalogue, at)
+    again = sync(wish, settings.farm, database, catalogues.open, at)
     assert (again.added, [each.is_current for each in again.changes]) == (0, [True, True])
