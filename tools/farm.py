@@ -8,7 +8,7 @@
     run        anything else that Compose knows: `run ps`, `run restart signer`
 
 Settings by environment: FARM_BASE (an image to start from, instead of the local bootstrap), FARM_ENGINE (socket of the
-engine that builds), FARM_SUITES (what base images are made for), FARM_QUORUM, FARM_WEB (address and port),
+engine that builds), FARM_SUITES (what base images are made for beforehand), FARM_QUORUM, FARM_WEB (address and port),
 FARM_BUILDERS (2 or more).
 """
 
@@ -137,6 +137,8 @@ def down(words: list[str]) -> int:
 
 def bases(engines: Engines, suites: list[str]) -> int:
     """Make what builds of these suites start from; of what is there already, nothing."""
+    if not suites:
+        return 0
     print(
         f"farm: base images for {', '.join(suites)} (half a minute each where the archive has newer ones)", flush=True
     )
@@ -149,7 +151,7 @@ def operate(engines: Engines, words: list[str]) -> int:
         raise EngineError("the farm is not running: `make up`")
     if words[:1] == ["sync"] and "--dry-run" not in words:
         suites = [word.removeprefix("deb:") for word in words[1:] if word.startswith("deb:")]
-        if suites and (status := bases(engines, suites)) != 0:
+        if (status := bases(engines, suites)) != 0:
             return status
     return compose(engines, "run", "--rm", "--no-deps", *_terminal(), "operator", *words)
 

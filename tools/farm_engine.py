@@ -94,6 +94,7 @@ def _socket(words: Mapping[str, str], address: str) -> Path:
 
 
 def _lone(address: str) -> Path | None:
-    """Find the socket, alone in its directory, that an engine of `make engine` has besides the one at `address`."""
-    found = (place.lone for place in (daemon.DEFAULT, PLACE) if place.address == address)
+    """Find the socket, alone in its directory, that an engine of `tools.engine` has besides the one at `address`."""
+    below = daemon.below(Path(urlsplit(address).path).parent)
+    found = (place.lone for place in (daemon.DEFAULT, below) if place.address == address)
     return next((path for path in found if first_answer((f"unix://{path}",)) is not None), None)

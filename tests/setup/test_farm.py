@@ -6,6 +6,7 @@ import socket
 import tempfile
 import tomllib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -75,10 +76,14 @@ def test_builds_may_have_an_engine_of_their_own(machine: Path, monkeypatch: pyte
             farm_engine.choose({"FARM_ENGINE": str(machine / "docker")})
 
 
-def test_an_engine_of_ours_is_mounted_by_its_lone_socket(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("elsewhere", [False, True], ids=["usual", "below-a-directory"])
+def test_an_engine_of_ours_is_mounted_by_its_lone_socket(
+    *, elsewhere: bool, machine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It answers there as well, and the directory that is mounted outlives each of its sockets."""
-    place = daemon.below(machine / "ours")
-    monkeypatch.setattr(daemon, "DEFAULT", place)
+    below = daemon.below(machine / "ours")
+    place = below if elsewhere else replace(below, socket=machine / "usual.sock")
+    monkeypatch.setattr(daemon, "DEFAULT", daemon.DEFAULT if elsewhere else place)
     place.lone.parent.mkdir(parents=True)
     client(machine, "bridge")
     with engine(place.socket, bodies()) as address, engine(place.lone, bodies()):

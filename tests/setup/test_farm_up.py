@@ -17,9 +17,12 @@ from pathlib import Path
 
 import pytest
 
+from tools import daemon, farm_services
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 TARGET = "deb:trixie/hostname"
 PATIENCE_S = 1500
+AWAY_S = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,16 +33,44 @@ class Checkout:
     web: str
 
     @property
+    def builds(self) -> Path:
+        """Where the engine that builds keeps its things: it is this farm's alone, for it is stopped meanwhile."""
+        return self.root / "b"
+
+    @property
     def project(self) -> str:
         """Compose's name for what belongs to it."""
         return f"rebuilder-{self.root.name}".lower()
 
     def farm(self, *words: str, timeout_s: float = 300, accepted: tuple[int, ...] = (0,)) -> str:
         """Run `python -m tools.farm` there; return what it printed."""
-        environment = {**os.environ, "COMPOSE_PROJECT_NAME": self.project, "FARM_WEB": self.web}
-        argv = [sys.executable, "-m", "tools.farm", *words]
+        environment = {
+            "COMPOSE_PROJECT_NAME": self.project,
+            "DOCKER_HOST": daemon.below(self.builds).address,
+            "FARM_SUITES": "",
+            "FARM_WEB": self.web,
+        }
+        return self._run(("-m", "tools.farm", *words), environment, timeout_s, accepted)
+
+    def engine(self, verb: str) -> None:
+        """Start or stop the engine that builds."""
+        self._run(("-m", "tools.engine", verb, "--root", str(self.builds)), {}, 120, (0,))
+
+    def containers(self, *words: str) -> list[str]:
+        """List what builds of ours are in their engine."""
+        listed = ["docker", "--host", daemon.below(self.builds).address, "ps", "--quiet", *words]
+        done = subprocess.run(listed, capture_output=True, text=True, timeout=60, check=True)
+        return done.stdout.split()
+
+    def _run(self, words: tuple[str, ...], more: dict[str, str], timeout_s: float, accepted: tuple[int, ...]) -> str:
         done = subprocess.run(
-            argv, cwd=self.root, env=environment, capture_output=True, text=True, timeout=timeout_s, check=False
+            [sys.executable, *words],
+            cwd=self.root,
+            env={**os.environ, **more},
+            capture_output=True,
+            text=True,
+            timeout=timeout_s,
+            check=False,
         )
         assert done.returncode in accepted, f"{words}: {done.returncode}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
         return done.stdout
@@ -72,14 +103,19 @@ def checkout() -> Iterator[Checkout]:
         probe.bind(("127.0.0.1", 0))
         made = Checkout(root=root, web=f"127.0.0.1:{probe.getsockname()[1]}")
     try:
+        made.engine("up")
         yield made
     finally:
-        made.farm("down", "--volumes")
+        made.farm("down", "--volumes", accepted=(0, 4))
+        made.engine("down")
         shutil.rmtree(root, ignore_errors=True)
 
 
 def published(checkout: Checkout) -> list[str]:
-    """Wait until the release is concluded and on the web; return the directories of its results."""
+    """Wait until the release is concluded and on the web; return the directories of its results.
+
+    Jobs may fail for a while, as one does whose engine was stopped, and are tried again.
+    """
     deadline = time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline:
         jobs = json.loads(checkout.farm("rebuilder", "jobs", "list", "--json"))["jobs"]
@@ -92,30 +128,59 @@ def published(checkout: Checkout) -> list[str]:
     raise AssertionError(checkout.farm("run", "logs", "--tail", "30"))
 
 
+def begun(checkout: Checkout) -> None:
+    """Wait until something is built."""
+    deadline = time.monotonic() + PATIENCE_S
+    while not checkout.containers():
+        assert time.monotonic() < deadline, checkout.farm("run", "logs", "--tail", "30")
+        time.sleep(1)
+
+
+def standing(checkout: Checkout) -> set[str]:
+    """How the services stand."""
+    listed = checkout.farm("run", "ps", "--all", "--format", "json")
+    return {service.standing for service in farm_services.standing(listed)}
+
+
 @pytest.mark.engine
 @pytest.mark.live
 @pytest.mark.slow
-@pytest.mark.skipif(os.geteuid() != 0, reason="a base is bootstrapped, and perhaps an engine started")
+@pytest.mark.skipif(os.geteuid() != 0, reason="a base is bootstrapped, and engines are started")
 def test_a_farm_comes_up_rebuilds_publishes_and_goes(checkout: Checkout, say: Callable[[str], None]) -> None:
     """From a bootstrapped base, without registry: two builders agree on a release, it is signed, served, and it holds.
 
-    Whether it is what Debian published is for the day to show: where not, the comparer has looked into both, caged.
+    1. There is a front page before there is a result. 2. The base image that the planner lacks is made for it. 3. The
+    builds' engine stops in the middle, and is found again. 4. Whether the release is what Debian published is for the
+    day to show: where not, the comparer has looked into both, caged. 5. Nothing is left.
     """
     began = time.monotonic()
     checkout.farm("up", timeout_s=PATIENCE_S)
     up_s = time.monotonic() - began
     checkout.farm("run", "exec", "-T", "comparer", "unshare", "--user", "--map-current-user", "--net", "true")
+    # 1.
+    assert b"Nothing has been published here yet." in checkout.page("")
+    # 2.
     checkout.farm("rebuilder", "submit", TARGET, "--quorum", "2")
+    begun(checkout)
+    assert '"event": "made"' in checkout.farm("run", "logs", "bases")
+    # 3.
+    checkout.engine("down")
+    time.sleep(AWAY_S)
+    checkout.engine("up")
     results = published(checkout)
+    assert checkout.containers("--all") == []
+    assert standing(checkout) == {"healthy"}
+    # 4.
     assert results
     for each in results:
         said = checkout.farm("rebuilder", "check", each, "--key", "/state/attestation.pub", accepted=(0, 1))
         assert said.startswith("holds: ")
         assert "2 builders' word: the same in 2 fault domains" in said
-    index = checkout.page("index.html").decode()
-    assert TARGET.rpartition("/")[2] in index
+    assert TARGET.rpartition("/")[2] in checkout.page("index.html").decode()
     say(
-        f"up after {up_s:.0f} s, {TARGET} published after {time.monotonic() - began:.0f} s: {len(results)} results hold"
+        f"up after {up_s:.0f} s, {TARGET} published after {time.monotonic() - began:.0f} s, of which the engine was "
+        f"away {AWAY_S} s: {len(results)} results hold"
     )
+    # 5.
     checkout.farm("down", "--volumes")
     assert not (checkout.root / ".state" / "engine" / "engine.json").exists()
