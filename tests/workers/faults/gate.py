@@ -51,7 +51,12 @@ class Gate:
             while True:
                 client, _ = listener.accept()
                 engine = socket.socket(socket.AF_UNIX)
-                engine.connect(str(self.engine))
+                try:
+                    engine.connect(str(self.engine))
+                except OSError:  # it is away: so it is for the client
+                    client.close()
+                    engine.close()
+                    continue
                 self._open += [client, engine]
                 for ends in ((client, engine), (engine, client)):
                     threading.Thread(target=self._pass_on, args=ends, daemon=True).start()
