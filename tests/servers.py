@@ -62,6 +62,13 @@ class Postgres:
         """Stop it: `fast` rolls transactions back, `immediate` is a crash."""
         self._run("pg_ctl", "-D", self.root / "data", "-m", mode, "-w", "stop")
 
+    @property
+    def is_up(self) -> bool:
+        """Whether it accepts connections."""
+        with suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=5):
+            return True
+        return False
+
     def make(self) -> None:
         """Make the cluster, the user and the database."""
         self.root.mkdir(parents=True, exist_ok=True)

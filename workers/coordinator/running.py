@@ -17,6 +17,7 @@ from rebuilder.attest.signing import open_signer
 from rebuilder.config import Settings
 from rebuilder.errors import RebuilderError
 from rebuilder.model.job import Job
+from rebuilder.store.blobs import LocalBlobs
 from rebuilder.store.leadership import Leadership
 from rebuilder.store.opening import open_database
 from rebuilder.store.schema import Preparation
@@ -40,7 +41,8 @@ def run_coordinator(settings: Settings, ports: Ports, stopped: Stopped) -> None:
     """Serve the lease API, and sweep as long as this coordinator leads."""
     log = structlog.stdlib.get_logger("coordinator")
     database = open_database(settings, Preparation.MAKE)
-    coordinator = open_coordinator(settings, database, open_blobs(settings), attester=attester_of(settings), now=now)
+    blobs = open_blobs(settings)
+    coordinator = open_coordinator(settings, database, blobs, attester=attester_of(settings), now=now)
     key = ensure_key(settings.state, Role.COORDINATOR)
     for name in enrol_members(settings.state / "members", coordinator.workers):
         log.info("enrolled", worker=name)
@@ -48,8 +50,8 @@ def run_coordinator(settings: Settings, ports: Ports, stopped: Stopped) -> None:
     registry.register(LedgerMetrics(database, now))
     registry.register(Rooms(_directories(settings)))
     checks: dict[str, Check] = {"ledger": lambda: _count(coordinator), **broker_check(settings)}
-    spool = settings.cache / "spool"
-    spool.mkdir(parents=True, exist_ok=True)
+    # On the blobs' own disk, of which a part is reserved.
+    spool = (blobs if isinstance(blobs, LocalBlobs) else blobs.cache).root / "spool"
     wake = nobody_to_wake if settings.farm.broker is None else _waker(settings)
     desk = replace(coordinator.desk, changed=lambda _: wake_followers(coordinator.desk, settings.farm, wake))
     limits = Limits(day_bytes=settings.farm.upload_quota_bytes)

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
@@ -62,35 +63,37 @@ def announced_length(request: Request, limits: Limits) -> int:
 
 @asynccontextmanager
 async def received_blob(request: Request, expected: Digest, spool: Path, limits: Limits) -> AsyncIterator[Path]:
-    """Receive a body into a file in `spool`, which is removed afterwards; its digest is verified while it comes."""
+    """Receive a body into a file on the disk of `spool`, and verify its digest while it comes.
+
+    The file has no name there, so that a coordinator that is killed leaves nothing of it.
+    """
     length = announced_length(request, limits)
     with storage_errors(spool):
         spool.mkdir(parents=True, exist_ok=True)
         if shutil.disk_usage(spool).free - length < limits.reserve_bytes:
             raise HTTPException(507, "the coordinator's disk is nearly full")
-        directory = tempfile.TemporaryDirectory(prefix="blob-", dir=spool)
-    with directory:
-        path = Path(directory.name, expected.hex)
-        async with _within(limits.blob_grace_s + length / limits.slowest_bytes_s):
-            found = await _spool(request, path, length)
-        if found != expected:
-            raise DigestMismatch(f"blob: expected {expected}, found {found}", hint="send the bytes that the name says")
-        yield path
+        with tempfile.TemporaryFile(dir=spool) as stream:
+            async with _within(limits.blob_grace_s + length / limits.slowest_bytes_s):
+                found = await _spool(request, stream, length)
+            if found != expected:
+                hint = "send the bytes that the name says"
+                raise DigestMismatch(f"blob: expected {expected}, found {found}", hint=hint)
+            yield Path(f"/proc/self/fd/{stream.fileno()}")
 
 
-async def _spool(request: Request, path: Path, length: int) -> Digest:
+async def _spool(request: Request, stream: IO[bytes], length: int) -> Digest:
     hasher, taken, pending = hashlib.sha256(), 0, bytearray()
-    with storage_errors(path), path.open("wb") as stream:
-        async for block in request.stream():
-            taken += len(block)
-            if taken > length:
-                raise HTTPException(413, f"a body of more than the {length} bytes announced")
-            hasher.update(block)
-            pending += block
-            if len(pending) >= _BLOCK:
-                await run_in_threadpool(stream.write, bytes(pending))
-                pending.clear()
-        stream.write(pending)
+    async for block in request.stream():
+        taken += len(block)
+        if taken > length:
+            raise HTTPException(413, f"a body of more than the {length} bytes announced")
+        hasher.update(block)
+        pending += block
+        if len(pending) >= _BLOCK:
+            await run_in_threadpool(stream.write, bytes(pending))
+            pending.clear()
+    stream.write(pending)
+    stream.flush()
     return Digest(hasher.hexdigest())
 
 

@@ -61,7 +61,7 @@ class Farm:
         self.doors = {name: f"http://127.0.0.1:{port}" for name, port in self.ports.items()}
         self.results, self.blobs_dir, self.holds = (self.root / name for name in ("results", "blobs", "holds"))
         for path in (self.holds, *(self.root / name for name in EVERYBODY)):
-            path.mkdir(parents=True, mode=0o700)
+            path.mkdir(parents=True, mode=0o700, exist_ok=True)
         (self.root / "redis-password").write_text(self.redis.password)
         self.database = database = self._open()
         self.jobs, self.cases, self.workers, self.ledger = (
