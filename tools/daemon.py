@@ -181,12 +181,21 @@ def wait_for(address: str, timeout_s: float, *, alive: Callable[[], bool]) -> An
 
 
 def _refuse_second(place: Place) -> None:
-    others = running("dockerd") if place.data is None else []
+    others = [pid for pid in running("dockerd") if not _is_elsewhere(pid)] if place.data is None else []
     if others:
         raise EngineError(
             f"a dockerd runs already (process {others[0]}) but does not answer at {place.address}; "
             "set DOCKER_HOST to where it listens"
         )
+
+
+def _is_elsewhere(pid: int) -> bool:
+    """Whether a dockerd was told to keep its things elsewhere than is usual, as that of a farm's services is."""
+    try:
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return True  # it has ended
+    return any(word.partition(b"=")[0] == b"--data-root" for word in words)
 
 
 def _refuse_unfit(place: Place) -> None:

@@ -41,22 +41,28 @@ class Engines:
         A directory outlives the engine's sockets; who has a socket mounted keeps it when the engine makes a new one.
         """
         directory = self.builds.parent
-        return directory if list(directory.iterdir()) == [self.builds] else self.builds
+        alone = directory.is_dir() and list(directory.iterdir()) == [self.builds]
+        return directory if alone else self.builds
 
 
 def choose(words: Mapping[str, str]) -> Engines:
     """Find the engines of a farm, starting nothing; raise EngineError when there is none to build with."""
-    answer = first_answer(engine.chosen_addresses())
-    if answer is None:
-        raise EngineError("no container engine answers; `make engine` starts one")
     if process.find("docker") is None:
         raise EngineError("there is no docker client; install Debian's docker.io (from trixie on: docker-cli)")
+    answer = first_answer(engine.chosen_addresses())
+    if answer is None:
+        # The services go on while the builds' engine is away, and can be asked, told and stopped.
+        if first_answer((PLACE.address,)) is None:
+            raise EngineError("no container engine answers; `make engine` starts one")
+        return Engines(services=PLACE.address, builds=daemon.DEFAULT.lone, own=True)
     own = not has_networks(answer.address)
     return Engines(services=PLACE.address if own else answer.address, builds=_socket(words, answer.address), own=own)
 
 
 def start(engines: Engines) -> None:
-    """Start the services' own engine, where they have one."""
+    """Start the services' own engine, where they have one; raise EngineError when there is none to build with."""
+    if not engines.builds.is_socket():
+        raise EngineError(f"no engine answers at {engines.builds}, where builds are to run; `make engine` starts one")
     if engines.own:
         engine.up(PLACE, (PLACE.address,))
 

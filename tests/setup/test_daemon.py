@@ -7,8 +7,10 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -117,3 +119,24 @@ def test_an_engine_of_its_own_starts_and_stops(place: Place, capsys: pytest.Capt
         assert engine.main(["down", "--root", root]) == 0
     assert engine.main(["status", "--root", root]) == 4
     assert daemon.read_record(place) is None
+
+
+@pytest.mark.parametrize(
+    ("words", "is_refused"),
+    [((), True), (("--data-root", "/elsewhere"), False), (("--data-root=/elsewhere",), False)],
+    ids=["usual-place", "two-words", "one-word"],
+)
+def test_only_an_engine_with_the_same_place_is_in_the_way(
+    *, words: tuple[str, ...], is_refused: bool, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A farm's services have an engine of their own, which runs on while the usual one is started again."""
+    with subprocess.Popen([sys.executable, "-c", "input()", *words], stdin=subprocess.PIPE) as other:
+        monkeypatch.setattr(daemon, "running", lambda _: [other.pid])
+        usual = replace(place, data=None)
+        if is_refused:
+            with pytest.raises(EngineError, match=f"process {other.pid}"):
+                daemon._refuse_second(usual)
+        else:
+            daemon._refuse_second(usual)
+        daemon._refuse_second(place)
+        other.communicate(b"\n")

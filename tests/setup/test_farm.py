@@ -115,6 +115,20 @@ def test_without_an_engine_nothing_is_begun(machine: Path, monkeypatch: pytest.M
         farm_engine.choose({})
 
 
+def test_a_farm_can_be_asked_while_its_builds_engine_is_away(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The services' own engine answers: verbs go there; only `up` wants an engine to build with."""
+    client(machine, "none-of-note")
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{machine}/absent.sock")
+    monkeypatch.setattr(daemon, "DEFAULT", daemon.below(machine / "ours"))
+    farm_engine.PLACE.state.mkdir()
+    with engine(farm_engine.PLACE.socket, bodies()) as address:
+        found = farm_engine.choose({})
+        assert (found.services, found.own) == (address, True)
+        assert farm_engine.answers(found)
+        with pytest.raises(EngineError, match="where builds are to run; `make engine`"):
+            farm_engine.start(found)
+
+
 def test_an_engine_elsewhere_cannot_be_mounted(machine: Path) -> None:
     """Its socket is on another machine: FARM_ENGINE must name one here."""
     del machine
