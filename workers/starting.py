@@ -39,6 +39,7 @@ from workers.roles.planner import plan
 from workers.roles.publisher import Publisher
 from workers.roles.signer import signing_with
 from workers.serving import Post, no_rest
+from workers.tidied import tidied
 
 if TYPE_CHECKING:
     from rebuilder.store.workers import Workers
@@ -107,7 +108,7 @@ def open_worker(
     publisher, leases = Publisher(settings.results), HttpLeases(wire)
     post = Post(
         kind=kind,
-        step=_step(kind, settings, publisher),
+        step=tidied(_step(kind, settings, publisher)),
         place=place,
         leases=leases,
         heartbeat_s=settings.farm.heartbeat_s,

@@ -205,7 +205,11 @@ class Downloads:
         return Usage(name="downloads", count=len(sizes), size_bytes=sum(sizes))
 
     def prune(self, budget_bytes: int) -> Usage:
-        """See Cache.prune."""
+        """See Cache.prune. What killed runs had half written goes as well."""
+        for path in self._root.rglob(".*"):
+            with files.storage_errors(path):
+                if path.is_file():
+                    path.unlink(missing_ok=True)
         kept = sorted(self._paths(), key=_last_use)
         excess = sum(path.stat().st_size for path in kept) - budget_bytes
         count = freed = 0

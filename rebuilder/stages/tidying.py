@@ -12,7 +12,7 @@ from rebuilder.build.sweep import sweep
 from rebuilder.config import Settings
 from rebuilder.errors import EngineFailure, StorageFailure
 from rebuilder.progress import Progress
-from rebuilder.stages.world import World
+from rebuilder.stages.world import Workplace
 
 
 @contextmanager
@@ -46,7 +46,7 @@ def sweep_first(settings: Settings, engine: Engine, progress: Progress) -> None:
         progress.note("sweep", f"removed {count} containers, volumes and images that a killed run had left")
 
 
-def tidy(world: World) -> None:
+def tidy(world: Workplace) -> None:
     """Prune the caches to their budgets, unless somebody uses them; the next run will then."""
     with nobody_uses(world.settings) as free:
         if not free:
@@ -58,7 +58,10 @@ def tidy(world: World) -> None:
                 continue
 
 
-def _engine(world: World) -> Engine | None:
+def _engine(world: Workplace) -> Engine | None:
+    """Connect where something was ever prepared: most of a farm's roles have no engine."""
+    if not world.settings.prepared_dir.is_dir():
+        return None
     try:
         return world.engine()
     except EngineFailure:

@@ -17,6 +17,7 @@ from rebuilder.attest.signing import open_signer
 from rebuilder.config import Settings
 from rebuilder.errors import RebuilderError
 from rebuilder.model.job import Job
+from rebuilder.stages.tidying import in_use
 from rebuilder.store.blobs import LocalBlobs
 from rebuilder.store.leadership import Leadership
 from rebuilder.store.opening import open_database
@@ -58,7 +59,8 @@ def run_coordinator(settings: Settings, ports: Ports, stopped: Stopped) -> None:
     api = LeaseApi(desk, coordinator.workers, key, spool=spool, limits=limits)
     server = make_server(api.app(health_routes(checks, registry)), ports.host, ports.service)
     thread = threading.Thread(target=server.run, name="lease-api", daemon=True)
-    with served(health_app(checks, registry), host=ports.host, port=ports.health):
+    # Whoever prunes caches leaves these blobs alone.
+    with in_use(settings), served(health_app(checks, registry), host=ports.host, port=ports.health):
         thread.start()
         try:
             _sweep_until(stopped, coordinator, Leadership(database), wake)
