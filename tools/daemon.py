@@ -157,12 +157,12 @@ def start_ticks(pid: int) -> int | None:
 
 
 def running(name: str) -> list[int]:
-    """List the process ids of all programs of that name."""
+    """List the process ids of all programs of that name; one that has ended, and that nobody has asked how, is none."""
     found = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             try:
-                if (entry / "comm").read_text().strip() == name:
+                if (entry / "comm").read_text().strip() == name and start_ticks(int(entry.name)) is not None:
                     found.append(int(entry.name))
             except OSError:
                 continue

@@ -140,3 +140,12 @@ def test_only_an_engine_with_the_same_place_is_in_the_way(
             daemon._refuse_second(usual)
         daemon._refuse_second(place)
         other.communicate(b"\n")
+
+
+def test_a_process_that_has_ended_does_not_run(sleeper: subprocess.Popen[bytes]) -> None:
+    """Between its end and the moment when its parent asks how it ended, the kernel still lists it by its name."""
+    assert sleeper.pid in daemon.running("sleep")
+    sleeper.kill()
+    os.waitid(os.P_PID, sleeper.pid, os.WEXITED | os.WNOWAIT)
+    assert Path(f"/proc/{sleeper.pid}/comm").read_text().strip() == "sleep"
+    assert sleeper.pid not in daemon.running("sleep")
