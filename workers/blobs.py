@@ -143,6 +143,10 @@ class BucketBlobs:
             obstore.delete(self._store, _name(digest))
         remove_local(self.cache, digest)
 
+    def remove_half_written(self, before: datetime) -> None:
+        """Forget what was never ended, of the copies here; of the bucket's own the server takes care."""
+        remove_half_written(self.cache, before)
+
     def _create(self, digest: Digest, content: bytes | Path) -> None:
         with self._translated():
             try:
@@ -204,6 +208,14 @@ def stored_locally(blobs: LocalBlobs) -> Iterator[StoredBlob]:
                 continue
             moment = datetime.fromtimestamp(state.st_mtime).astimezone()
             yield StoredBlob(digest=Digest(path.name), size_bytes=state.st_size, modified_at=moment)
+
+
+def remove_half_written(blobs: LocalBlobs, before: datetime) -> None:
+    """Forget what was begun before then under a temporary name, and never ended: its writer was killed."""
+    with storage_errors(blobs.root):
+        for path in blobs.root.rglob(".*"):
+            if path.is_file() and path.stat().st_mtime < before.timestamp():
+                path.unlink(missing_ok=True)
 
 
 def remove_local(blobs: LocalBlobs, digest: Digest) -> None:

@@ -21,7 +21,7 @@ from rebuilder.model.digest import Digest
 from rebuilder.store.blobs import LocalBlobs
 from rebuilder.store.database import Database
 from rebuilder.store.named import named_blobs
-from workers.blobs import StoredBlob, remove_local, stored_locally
+from workers.blobs import StoredBlob, remove_half_written, remove_local, stored_locally
 
 _DOCUMENT_LIMIT_BYTES = 8 * 1024**2
 _DIGEST = re.compile(rb"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
@@ -67,6 +67,9 @@ class Store(Protocol):
     def remove(self, digest: Digest) -> None:
         """Forget a blob."""
 
+    def remove_half_written(self, before: datetime) -> None:
+        """Forget what was begun before then, and never ended."""
+
 
 class LocalStore:
     """The local directory as a store to collect in."""
@@ -86,13 +89,17 @@ class LocalStore:
         """See Store.remove."""
         remove_local(self._blobs, digest)
 
+    def remove_half_written(self, before: datetime) -> None:
+        """See Store.remove_half_written."""
+        remove_half_written(self._blobs, before)
+
 
 def collect(database: Database, store: Store, retention: Retention, now: datetime, *, dry_run: bool) -> Collected:
     """Remove what nothing names; with `dry_run` only say what that would be.
 
     1. List the store first: what is put after that is not looked at.
     2. Ask the ledger what it names, then follow the documents among that.
-    3. Remove what is named by nothing and older than the grace period.
+    3. Remove what is named by nothing and older than the grace period, and what was half written by then.
 
     A document that cannot be read keeps itself alone; that it is damaged is for its reader to say. The store's failure
     to list or to answer ends the collection before anything is removed.
@@ -109,6 +116,7 @@ def collect(database: Database, store: Store, retention: Retention, now: datetim
     if not dry_run:
         for blob in old:
             store.remove(blob.digest)
+        store.remove_half_written(now - retention.grace)
     return Collected(
         kept=len(stored) - len(unnamed),
         young=len(unnamed) - len(old),

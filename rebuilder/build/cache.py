@@ -210,6 +210,10 @@ class Downloads:
             with files.storage_errors(path):
                 if path.is_file():
                     path.unlink(missing_ok=True)
+        return self.shrink(budget_bytes)
+
+    def shrink(self, budget_bytes: int) -> Usage:
+        """Prune whole files alone, while others read and write: they must be able to have what is gone made again."""
         kept = sorted(self._paths(), key=_last_use)
         excess = sum(path.stat().st_size for path in kept) - budget_bytes
         count = freed = 0

@@ -13,6 +13,7 @@ from rebuilder.model.digest import Digest
 from rebuilder.store.blobs import LocalBlobs
 from tests.workers.bucket import SECRET, object_store, outsider
 from workers.blobs import Bucket, BucketBlobs, remove_local, stored_locally
+from workers.coordinator.front import EVERY_S, shrinking
 
 CONTENT = b"some bytes that two machines share"
 DIGEST = Digest.of(CONTENT)
@@ -51,6 +52,24 @@ def test_what_one_machine_puts_another_gets(bucket: Bucket, tmp_path: Path) -> N
     assert there.get(DIGEST) == CONTENT
     assert there.path(digest).read_bytes() == large.read_bytes()
     assert there.cache.has(DIGEST)
+
+
+def test_copies_keep_a_budget_and_come_again(bucket: Bucket, tmp_path: Path) -> None:
+    """A coordinator that reads a bucket through its cache does not copy all of it in the end; nothing is lost."""
+    blobs, now = machine(bucket, tmp_path), [0.0]
+    shrink = shrinking(blobs.cache, 250, lambda: now[0])
+    digests = [blobs.put(bytes([number]) * 100) for number in range(4)]
+    part = tmp_path / ".in-now"
+    part.write_bytes(b"somebody fetches")
+    shrink()
+    assert sum(blobs.cache.has(digest) for digest in digests) == 2
+    assert [blobs.get(digest)[0] for digest in digests] == [0, 1, 2, 3]
+    assert part.exists()
+    shrink()
+    assert all(blobs.cache.has(digest) for digest in digests)
+    now[0] += EVERY_S
+    shrink()
+    assert sum(blobs.cache.has(digest) for digest in digests) == 2
 
 
 def test_the_cache_answers_when_the_server_is_gone(tmp_path: Path) -> None:

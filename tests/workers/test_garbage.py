@@ -146,6 +146,20 @@ def test_a_store_that_fails_while_it_is_read_loses_nothing(
     assert blobs.has(kept)
 
 
+def test_what_was_half_written_goes_after_the_grace_period(
+    database: Database, blobs: LocalBlobs, put: Callable[..., Digest]
+) -> None:
+    """Who was killed while he put a blob left a file under a temporary name; one that is young may be written still."""
+    whole = blobs.path(put(b"named by nothing, and young", NOW))
+    left, young = (whole.with_name(name) for name in (".new-left", ".new-young"))
+    for path, at in ((left, LONG_AGO), (young, NOW)):
+        path.write_bytes(b"half")
+        os.utime(path, (at.timestamp(), at.timestamp()))
+    for dry_run, there in ((True, True), (False, False)):
+        collect(database, LocalStore(blobs), Retention(), NOW, dry_run=dry_run)
+        assert (left.exists(), young.exists(), whole.exists()) == (there, True, True)
+
+
 def test_a_grace_of_nothing_is_refused() -> None:
     """The period within which a worker reports must not be taken away."""
     with pytest.raises(UsageError, match="at least an hour, found 0:00:00"):

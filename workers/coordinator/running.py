@@ -23,6 +23,7 @@ from rebuilder.store.leadership import Leadership
 from rebuilder.store.opening import open_database
 from rebuilder.store.schema import Preparation
 from workers.app import Waker, make_app, wake_followers
+from workers.coordinator.front import shrinking
 from workers.coordinator.metrics import LedgerMetrics
 from workers.coordinator.opening import Coordinator, open_coordinator
 from workers.coordinator.reconcile import lead, sweep
@@ -43,6 +44,8 @@ def run_coordinator(settings: Settings, ports: Ports, stopped: Stopped) -> None:
     log = structlog.stdlib.get_logger("coordinator")
     database = open_database(settings, Preparation.MAKE)
     blobs = open_blobs(settings)
+    local = blobs if isinstance(blobs, LocalBlobs) else blobs.cache
+    shrink = do_nothing if blobs is local else shrinking(local, settings.cache_budget_bytes)
     coordinator = open_coordinator(settings, database, blobs, attester=attester_of(settings), now=now)
     key = ensure_key(settings.state, Role.COORDINATOR)
     for name in enrol_members(settings.state / "members", coordinator.workers):
@@ -52,7 +55,7 @@ def run_coordinator(settings: Settings, ports: Ports, stopped: Stopped) -> None:
     registry.register(Rooms(_directories(settings)))
     checks: dict[str, Check] = {"ledger": lambda: _count(coordinator), **broker_check(settings)}
     # On the blobs' own disk, of which a part is reserved.
-    spool = (blobs if isinstance(blobs, LocalBlobs) else blobs.cache).root / "spool"
+    spool = local.root / "spool"
     wake = nobody_to_wake if settings.farm.broker is None else _waker(settings)
     desk = replace(coordinator.desk, changed=lambda _: wake_followers(coordinator.desk, settings.farm, wake))
     limits = Limits(day_bytes=settings.farm.upload_quota_bytes)
@@ -63,10 +66,14 @@ def run_coordinator(settings: Settings, ports: Ports, stopped: Stopped) -> None:
     with in_use(settings), served(health_app(checks, registry), host=ports.host, port=ports.health):
         thread.start()
         try:
-            _sweep_until(stopped, coordinator, Leadership(database), wake)
+            _sweep_until(stopped, coordinator, Leadership(database), wake, shrink)
         finally:
             server.should_exit = True
             thread.join(_ENDS_WITHIN_S)
+
+
+def do_nothing() -> None:
+    """Keep every blob: here it is the only one."""
 
 
 def _directories(settings: Settings) -> dict[str, Path]:
@@ -81,13 +88,18 @@ def _waker(settings: Settings) -> Waker:
 
 
 def _sweep_until(
-    stopped: Stopped, coordinator: Coordinator, leadership: Leadership, wake: Callable[[Job], None]
+    stopped: Stopped,
+    coordinator: Coordinator,
+    leadership: Leadership,
+    wake: Callable[[Job], None],
+    shrink: Callable[[], None],
 ) -> None:
     farm = coordinator.bureau.settings.farm
     log = structlog.stdlib.get_logger("reconciler")
     holder = f"{socket.gethostname()}-{threading.get_native_id()}"
     while True:
         try:
+            shrink()
             if lead(leadership, holder, coordinator.bureau):
                 swept = sweep(coordinator.desk, farm, wake)
                 if swept.expired or swept.ripened:
