@@ -8,7 +8,7 @@ import sys
 
 INTERRUPTED = 130
 _NEW_OBJECTS = 50_000
-"""How many, before Python looks for cycles among them: 700 by default, and the modules of a verb are 70,000 that stay."""
+"""How many, before Python looks for cycles among them: usually 700, and the modules of a verb are 70,000 that stay."""
 
 
 def main() -> None:
