@@ -109,11 +109,11 @@ class Rooms(Collector):
         return []
 
     def collect(self) -> Iterator[Metric]:
-        """Ask each disk; a directory that is not there yet has none."""
+        """Ask each disk; of a directory that is not there yet, the one that it will be on."""
         free = GaugeMetricFamily("rebuilder_disk_free_bytes", "Free space of its disk.", labels=["directory"])
         for name, path in self._directories.items():
-            if path.is_dir():
-                free.add_metric([name], shutil.disk_usage(path).free)
+            there = next(each for each in (path, *path.absolute().parents) if each.is_dir())
+            free.add_metric([name], shutil.disk_usage(there).free)
         yield free
 
 

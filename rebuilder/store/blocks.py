@@ -86,6 +86,12 @@ class Blocks:
             rows = connection.execute(sa.select(_SUITES).order_by(_SUITES.c.suite))
             return tuple(SuiteState(suite=row.suite, paused=row.paused, quota=row.quota) for row in rows)
 
+    def is_known(self, suite: str) -> bool:
+        """Whether anything of a suite was ever imported or owed."""
+        with self._database.read() as connection:
+            columns = (farm_tables.queues.c.suite, farm_tables.imports.c.suite)
+            return any(connection.scalar(sa.select(each).where(each == suite).limit(1)) for each in columns)
+
     def pause(self, suite: str, reason: str | None, at: datetime) -> None:
         """Begin nothing of a suite any more, for a reason; None lets it go on. What runs goes on either way."""
         with self._database.write() as connection:

@@ -184,11 +184,11 @@ def test_caches_and_disks(tmp_path: Path) -> None:
 
 
 def test_a_coordinators_disks(tmp_path: Path) -> None:
-    """What is left of each disk is asked at the scrape; nothing is walked."""
+    """What is left of each disk is asked at the scrape, of a directory that will be made too; nothing is walked."""
     registry = CollectorRegistry()
     registry.register(Rooms({"cache": tmp_path, "blobs": tmp_path / "gone"}))
-    assert (registry.get_sample_value("rebuilder_disk_free_bytes", {"directory": "cache"}) or 0) > 0
-    assert registry.get_sample_value("rebuilder_disk_free_bytes", {"directory": "blobs"}) is None
+    for name in ("cache", "blobs"):
+        assert (registry.get_sample_value("rebuilder_disk_free_bytes", {"directory": name}) or 0) > 0
 
 
 def test_the_age_of_a_sync_is_counted(database: Database, scrape: Callable[[timedelta], str]) -> None:

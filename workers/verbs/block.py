@@ -11,7 +11,7 @@ from rebuilder.cli import options
 from rebuilder.cli.output import say, say_json
 from rebuilder.errors import UsageError
 from rebuilder.model.place import verify_pattern
-from workers.verbs.place import ledger_at, now, show
+from workers.verbs.place import counted, ledger_at, now, show
 
 if TYPE_CHECKING:
     from rebuilder.store.blocks import Blocks
@@ -26,9 +26,12 @@ def command() -> None:
 @options.config_option
 @options.json_option
 def list_blocks(config: Path | None, *, as_json: bool) -> None:
-    """List the blocks."""
+    """List the blocks of the ledger; those of `[[farm.packages]]` are in the settings (`rebuilder policy`)."""
     found = _blocks(config).blocks()
-    say_json({"blocks": found}) if as_json else show(("pattern", "reason"), [(b.pattern, b.reason) for b in found])
+    if as_json:
+        say_json({"blocks": found})
+        return
+    show(("pattern", "reason"), [(each.pattern, each.reason) for each in found], none="no package is blocked here")
 
 
 @command.command("add", cls=options.JsonVerb)
@@ -47,7 +50,9 @@ def add(pattern: str, reason: str, config: Path | None, *, as_json: bool) -> Non
     if not reason.strip():
         raise UsageError("a block without a reason is forgotten by nobody and understood by nobody")
     held = _blocks(config).block(Block(pattern=pattern, reason=reason), now())
-    say_json({"pattern": pattern, "held": held}) if as_json else say(f"{pattern} is blocked; {held} jobs are held")
+    say_json({"pattern": pattern, "held": held}) if as_json else say(
+        f"{pattern} is blocked; {counted(held, 'job')} held until `rebuilder block remove`"
+    )
 
 
 @command.command("remove", cls=options.JsonVerb)
@@ -57,7 +62,9 @@ def add(pattern: str, reason: str, config: Path | None, *, as_json: bool) -> Non
 def remove(pattern: str, config: Path | None, *, as_json: bool) -> None:
     """Remove a block, and let go on what it held."""
     freed = _blocks(config).unblock(pattern, now())
-    say_json({"pattern": pattern, "freed": freed}) if as_json else say(f"{pattern} is free; {freed} jobs go on")
+    say_json({"pattern": pattern, "freed": freed}) if as_json else say(
+        f"{pattern} is free; {counted(freed, 'job')} let go on"
+    )
 
 
 def _blocks(config: Path | None) -> Blocks:

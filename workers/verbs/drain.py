@@ -8,7 +8,7 @@ import click
 
 from rebuilder.cli import options
 from rebuilder.cli.output import say, say_json
-from workers.verbs.place import ledger_at
+from workers.verbs.place import counted, ledger_at
 
 
 @options.verb("drain", "rebuilder drain\nrebuilder drain --undo")
@@ -29,4 +29,5 @@ def command(config: Path | None, *, undo: bool, as_json: bool) -> None:
     if as_json:
         say_json({"draining": not undo, "workers": len(enrolled), "leased": leased})
     else:
-        say(f"{len(enrolled)} workers {'work again' if undo else 'drain'}; {leased} jobs are leased")
+        words = "get work again" if undo else "get nothing new; --undo gives them work again"
+        say(f"{counted(len(enrolled), 'worker')}: {words}; leased now: {counted(leased, 'job')}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,10 +11,11 @@ import click
 
 from rebuilder.cli import options
 from rebuilder.cli.output import say, say_json
+from rebuilder.cli.words import short
 from rebuilder.errors import UsageError
 from rebuilder.model.codec import render_time
 from rebuilder.model.job import Job, JobKind, JobState
-from workers.verbs.place import ledger_at, now, show, since
+from workers.verbs.place import counted, ledger_at, note, now, show, since
 
 if TYPE_CHECKING:
     from rebuilder.store.jobs import Jobs
@@ -74,9 +76,11 @@ def list_jobs(limit: int, config: Path | None, *, as_json: bool, **wish: Any) ->
         say_json({"jobs": found})
         return
     rows = [
-        (str(j.id), j.new.kind, j.state, j.new.purpose, since(j.changed_at, at), j.new.target, _why(j)) for j in found
+        (str(j.id), j.new.kind, j.state, j.new.purpose, since(j.changed_at, at), short(j.new.target), _why(j))
+        for j in found
     ]
-    show(("job", "step", "state", "purpose", "since", "target", "message"), rows)
+    none = "no jobs" if wish["every"] else "no such jobs: `rebuilder jobs list` shows all"
+    show(("job", "step", "state", "purpose", "since", "target", "message"), rows, none=none)
     if len(found) == limit:
         say(f"the first {limit}; --limit shows more")
 
@@ -94,7 +98,7 @@ def show_job(number: int, config: Path | None, *, as_json: bool) -> None:
         say_json({"job": job, "leases": held})
         return
     say(f"job {job.id}: {job.new.kind} {job.new.target}")
-    say(f"{job.state}, {job.new.purpose}, {job.attempts} attempts; added {render_time(job.created_at)}")
+    say(f"{job.state}, {job.new.purpose}, {counted(job.attempts, 'attempt')}; added {render_time(job.created_at)}")
     if why := _why(job):
         say(why)
     rows = [(str(each.fence), each.worker[:16], render_time(each.claimed_at)) for each in leases]
@@ -104,25 +108,43 @@ def show_job(number: int, config: Path | None, *, as_json: bool) -> None:
 
 def _why(job: Job) -> str:
     until = f" (again at {render_time(job.not_before)})" if job.not_before else ""
-    return f"{job.cause}: {job.message}{until}" if job.cause else job.message
+    return f"{job.cause}: {job.message}{until}" if job.cause and job.message else job.message
 
 
 Act = Callable[["Jobs", "Selection", dict[str, Any]], int]
 
 
-def _changing(name: str, sentence: str, act: Act, *extra: Callable[..., Any]) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Verb:
+    """How a verb that changes jobs is told of."""
+
+    name: str
+    sentence: str
+    """Its help."""
+    done: str
+    """What the jobs are after it."""
+    can: str
+    """Which ones it changes."""
+
+
+def _changing(verb: _Verb, act: Act, *extra: Callable[..., Any]) -> None:
     """Make a verb that changes the chosen jobs and says how many those were."""
 
     def run(numbers: tuple[int, ...], config: Path | None, *, as_json: bool, **wish: Any) -> None:  # noqa: ANN401
-        changed = act(_jobs(config), _chosen(numbers, wish), wish)
-        say_json({"changed": changed}) if as_json else say(f"{changed} jobs: {name}")
+        jobs, chosen = _jobs(config), _chosen(numbers, wish)
+        for number in numbers:
+            jobs.job(number)  # or it is said that there is none
+        changed = act(jobs, chosen, wish)
+        say_json({"changed": changed}) if as_json else say(f"{counted(changed, 'job')} {verb.done}")
+        if not changed:
+            note(f"nothing was changed: {verb.can}", "`rebuilder jobs list` shows states and reasons")
 
-    run.__doc__ = sentence
+    run.__doc__ = verb.sentence
     wrapped: Callable[..., Any] = options.json_option(options.config_option(_selecting(run)))
     for option in extra:
         wrapped = option(wrapped)
     wrapped = click.argument("numbers", nargs=-1, type=int, metavar="[JOB…]")(wrapped)
-    command.command(name, cls=options.JsonVerb)(wrapped)
+    command.command(verb.name, cls=options.JsonVerb)(wrapped)
 
 
 def _release(jobs: Jobs, wanted: Selection, wish: dict[str, Any]) -> int:
@@ -139,24 +161,44 @@ _reason = click.option("--reason", default="by hand", show_default=True, help="O
 _priority = click.option("--to", type=click.IntRange(-1000, 1000), required=True, help="Lower is sooner.")
 
 _changing(
-    "retry", "Owe again what failed, was cancelled, waits or is held.", lambda jobs, which, _: jobs.retry(which, now())
+    _Verb(
+        name="retry",
+        sentence="Owe again what failed, was cancelled, waits or is held.",
+        done="owed again",
+        can="what failed, was cancelled, waits or is held is owed again; of several plans of a target the newest",
+    ),
+    lambda jobs, which, _: jobs.retry(which, now()),
 )
 _changing(
-    "cancel",
-    "End what is not begun; ask workers to stop what is.",
+    _Verb(
+        name="cancel",
+        sentence="End what is not begun; ask workers to stop what is. `retry` owes it again.",
+        done="cancelled, or asked to stop",
+        can="what is done, failed or cancelled has ended",
+    ),
     lambda jobs, which, wish: jobs.cancel(which, now(), reason=wish["reason"]),
     _reason,
 )
 _changing(
-    "hold",
-    "Keep what waits from being begun.",
+    _Verb(
+        name="hold",
+        sentence="Keep what waits from being begun. `release` takes it back.",
+        done="held",
+        can="only what is ready or waiting is held; `cancel` asks a worker to stop",
+    ),
     lambda jobs, which, wish: jobs.hold(which, now(), reason=wish["reason"]),
     _reason,
 )
-_changing("release", "Let go on what is held.", _release)
 _changing(
-    "priority",
-    "Give jobs a number of your own, on top of their purpose's thousand.",
+    _Verb(name="release", sentence="Let go on what is held.", done="released", can="none of these is held"), _release
+)
+_changing(
+    _Verb(
+        name="priority",
+        sentence="Give jobs a number of your own, on top of their purpose's thousand. `--to 0` takes it back.",
+        done="moved",
+        can="there are no such jobs",
+    ),
     lambda jobs, which, wish: jobs.prioritize(which, wish["to"], now()),
     _priority,
 )

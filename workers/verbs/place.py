@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import click
+
 from rebuilder.cli import options
-from rebuilder.cli.output import printable
+from rebuilder.cli.output import one_line, printable, say
+
+_NOTE_LIMIT = 1000
 
 if TYPE_CHECKING:
     from rebuilder.config import Settings
@@ -40,8 +45,24 @@ def since(moment: datetime | None, at: datetime) -> str:
     return f"{seconds} s"
 
 
-def show(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table on stdout; nothing of it is obeyed by the terminal."""
+def counted(number: int, noun: str) -> str:
+    """Write how many there are of something: `1 job`, `2 jobs`."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def note(text: str, hint: str = "") -> None:
+    """Say something on stderr that is no error, and what to do about it."""
+    with suppress(OSError):
+        click.echo(f"note: {one_line(text, _NOTE_LIMIT)}", err=True)
+        if hint:
+            click.echo(f"hint: {one_line(hint, _NOTE_LIMIT)}", err=True)
+
+
+def show(headings: Sequence[str], rows: Sequence[Sequence[str]], *, none: str = "") -> None:
+    """Print a table on stdout, or what to say where it has no row; nothing of it is obeyed by the terminal."""
+    if not rows and none:
+        say(none)
+        return
     from rich.table import Table  # noqa: PLC0415 - not for JSON
     from rich.text import Text  # noqa: PLC0415 - as above
 

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
-import click
-
-from rebuilder.cli.output import one_line
-from workers.verbs.place import now
+from workers.verbs.place import counted, note, now
 
 if TYPE_CHECKING:
     from rebuilder.store.database import Database
@@ -35,9 +31,7 @@ def look_at_quorum(wanted: Wanted, database: Database, *, what: str = "") -> Dom
     said = (
         f"{what}a quorum of {wanted.quorum} cannot be reached now: {there_are(domains, wanted)}; the rebuilds will wait"
     )
-    with suppress(OSError):
-        click.echo(f"note: {one_line(said, 400)}", err=True)
-        click.echo(f"hint: {HINT}", err=True)
+    note(said, HINT)
     return domains
 
 
@@ -48,4 +42,4 @@ def there_are(domains: Domains, wanted: Wanted) -> str:
     builders = f"live builders for {what}" if what else "live builders"
     silent = domains.enrolled - domains.live
     more = f", silent ones in {silent} more" if silent else ""
-    return f"{builders} in {domains.live} fault domain{'' if domains.live == 1 else 's'}{more}"
+    return f"{builders} in {counted(domains.live, 'fault domain')}{more}"

@@ -12,7 +12,7 @@ import click
 from rebuilder.cli import options
 from rebuilder.cli.output import say, say_json
 from rebuilder.model.codec import render_time
-from workers.verbs.place import ledger_at, now, show, since
+from workers.verbs.place import counted, ledger_at, now, show, since
 from workers.verbs.quorum import there_are
 
 if TYPE_CHECKING:
@@ -62,18 +62,18 @@ def _tell(status: Status) -> None:
 def _tell_what_ails(status: Status) -> None:
     for wanted in status.unserved:
         what = " ".join((wanted.kind, wanted.resources, *wanted.tags))
-        say(f"no worker for {wanted.jobs} ready jobs: {what}")
+        say(f"no worker for {counted(wanted.jobs, 'ready job')}: {what}")
     for short in status.unreachable:
-        what = f"{short.jobs} {short.kind} jobs wait for {short.wanted.quorum} fault domains"
+        what = f"{counted(short.jobs, f'{short.kind} job')} waiting for {short.wanted.quorum} fault domains"
         say(f"quorum  {what}: {there_are(short.domains, short.wanted)}")
     for worker in status.ailing:
         silence = "never heard of" if worker.seen_at is None else f"silent for {since(worker.seen_at, status.at)}"
         seen = f"{silence}, " if worker.is_silent else ""
         say(
             f"ailing  {worker.name} ({worker.keyid[:16]}): {seen}"
-            f"in a day {worker.expired} leases expired, {worker.failed} failed"
+            f"in a day {counted(worker.expired, 'lease')} expired, {worker.failed} failed"
         )
     for job in status.failed:
         say(f"failed  job {job.id} {job.new.kind} {job.new.target}: {job.cause}: {job.message}")
     for refused in status.refusals:
-        say(f"refused {refused.count} times in a day: {refused.kind}  {refused.subject}: {refused.detail}")
+        say(f"refused {counted(refused.count, 'time')} in a day: {refused.kind}  {refused.subject}: {refused.detail}")

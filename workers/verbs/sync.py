@@ -16,7 +16,7 @@ from rebuilder.cli.output import say, say_json
 from rebuilder.model.catalogue import Catalogue, Offer
 from rebuilder.model.codec import to_plain
 from rebuilder.model.quantity import render_size
-from workers.verbs.place import ledger_at, now, show
+from workers.verbs.place import counted, ledger_at, now, show
 from workers.verbs.quorum import MOST, look_at_quorum
 
 if TYPE_CHECKING:
@@ -130,11 +130,11 @@ def _tell(synced: Synced) -> None:
     if synced.estimate is not None:
         _tell_cost(synced.estimate)
     else:
-        say(f"{synced.added} jobs added" if synced.added else "nothing is due")
+        say(f"{counted(synced.added, 'job')} added" if synced.added else "nothing is due")
 
 
 def _tell_cost(cost: Estimate) -> None:
     hours = "unknown: no run is recorded yet" if cost.builder_hours is None else f"about {cost.builder_hours}"
-    say(f"would add {cost.jobs} jobs: {cost.rebuilds} rebuilds or more")
+    say(f"would add {counted(cost.jobs, 'job')}: {counted(cost.rebuilds, 'rebuild')} or more")
     say(f"builder-hours: {hours} ({cost.known} of the packages were run before; an average run for the others)")
     say(f"disk: about {render_size(cost.disk_bytes)} for what is published and what is rebuilt")

@@ -14,10 +14,12 @@ from rebuilder.errors import UsageError
 from rebuilder.model.codec import render_time
 from rebuilder.model.job import JobKind, ResourceClass, Worker
 from rebuilder.model.quantity import parse_duration
-from workers.verbs.place import ledger_at, now, show, since
+from workers.verbs.place import ledger_at, note, now, show, since
 
 if TYPE_CHECKING:
     from rebuilder.store.workers import Workers
+_SIGNING = {JobKind.PLAN: "worker", JobKind.REBUILD: "builder", JobKind.COMPARE: "comparer"}
+"""Kinds of jobs whose workers the signer knows by their keys, and in which role."""
 
 
 @click.group("workers", context_settings=options.CONTEXT)
@@ -46,7 +48,8 @@ def list_workers(config: Path | None, *, as_json: bool) -> None:
         )
         for each in found
     ]
-    show(("key", "name", "state", "roles", "tags", "fault domain", "seen"), rows)
+    none = "no worker ever enrolled: `rebuilder workers token` is how one does"
+    show(("key", "name", "state", "roles", "tags", "fault domain", "seen"), rows, none=none)
 
 
 @command.command("token", cls=options.JsonVerb)
@@ -88,7 +91,14 @@ def token(  # noqa: PLR0913, PLR0917 - options of one verb
         resources=tuple(ResourceClass(each) for each in resources),
     )
     secret = _workers(config).make_token(grant, at, expires=until)
-    say_json({"token": secret, "expires_at": until}) if as_json else say(secret)
+    if as_json:
+        say_json({"token": secret, "expires_at": until})
+        return
+    say(secret)
+    note(
+        f"good for one key, until {render_time(until)}; it cannot be shown again",
+        f"on the worker, from a file: `python -m workers enrol {roles[0]} --name NAME --token-file FILE`",
+    )
 
 
 @command.command("revoke", cls=options.JsonVerb)
@@ -96,11 +106,20 @@ def token(  # noqa: PLR0913, PLR0917 - options of one verb
 @options.config_option
 @options.json_option
 def revoke(key: str, config: Path | None, *, as_json: bool) -> None:
-    """Let a worker in no more; what it holds goes to others. KEY is its key's id, or the beginning of it."""
+    """Let a worker in no more, for ever; what it holds goes to others. KEY is its key's id, or the beginning of it.
+
+    The signer is not told: there, `rebuilder keys unenrol` has it refuse what the key signed.
+    """
     workers = _workers(config)
     worker = _named(workers, key)
     workers.revoke(worker.keyid, now())
-    say_json({"revoked": worker.keyid}) if as_json else say(f"revoked {worker.name} ({worker.keyid[:16]})")
+    if as_json:
+        say_json({"revoked": worker.keyid})
+        return
+    say(f"revoked {worker.name} ({worker.keyid[:16]})")
+    for kind, role in _SIGNING.items():
+        if kind in worker.roles:
+            say(f"at the signer, as well: `rebuilder keys unenrol {role} {worker.keyid[:16]}`")
 
 
 @command.command("drain", cls=options.JsonVerb)
@@ -109,7 +128,7 @@ def revoke(key: str, config: Path | None, *, as_json: bool) -> None:
 @options.config_option
 @options.json_option
 def drain(key: str, config: Path | None, *, undo: bool, as_json: bool) -> None:
-    """Give a worker nothing new; it finishes what it holds. KEY is its key's id, or the beginning of it."""
+    """Give a worker nothing new, until --undo; it finishes what it holds. KEY is its key's id, or a beginning of it."""
     workers = _workers(config)
     worker = _named(workers, key)
     workers.drain(worker.keyid, draining=not undo)

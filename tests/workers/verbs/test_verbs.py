@@ -68,6 +68,7 @@ def test_jobs_obey(ask: Ask, person: Person, config: Path) -> None:
     [
         (("jobs", "cancel"), "which jobs? Nothing was selected"),
         (("jobs", "show", "77"), "no job 77"),
+        (("jobs", "hold", "77"), "no job 77"),
         (("jobs", "release", "--state", "done"), "only held jobs are released"),
         (("jobs", "list", "--state", "sleeping"), "'sleeping' is not one of"),
         (("jobs", "priority", "1", "--to", "5000"), "5000 is not in the range"),
@@ -169,10 +170,10 @@ def test_status_names_who_ails_and_what_nobody_does(ask: Ask, person: Person, co
     Ledger(database).record_event(replace(event, detail="long ago", at=at - timedelta(days=2)))
     _, out, _ = person("status", "--config", config)
     for words in (
-        "no worker for 1 ready jobs: rebuild small amd64 gpu",
-        f"ailing  slow ({key.keyid[:16]}): never heard of, in a day 1 leases expired, 0 failed",
+        "no worker for 1 ready job: rebuild small amd64 gpu",
+        f"ailing  slow ({key.keyid[:16]}): never heard of, in a day 1 lease expired, 0 failed",
         "refused 7 times in a day: worker-refused  0123abcd: a request with nonce 6 came before",
-        "refused 1 times in a day: upload-refused  slow: expected at most 1 GiB",
+        "refused 1 time in a day: upload-refused  slow: expected at most 1 GiB",
     ):
         assert words in out
     workers.revoke(key.keyid, at)
@@ -191,7 +192,7 @@ def test_a_quorum_that_cannot_be_reached_is_said(ask: Ask, person: Person, confi
     assert ask("submit", EPOCHAL, "--quorum", "2")["submitted"][0]["too_few_domains"] == {"live": 0, "enrolled": 0}
     assert ask("sync", "deb:trixie-security", "--quorum", "2")["too_few_domains"] == {"live": 0, "enrolled": 0}
     assert (
-        "quorum  4 plan jobs wait for 2 fault domains: live builders in 0 fault domains"
+        "quorum  4 plan jobs waiting for 2 fault domains: live builders in 0 fault domains"
         in (person("status", "--config", config)[1])
     )
     workers, at = Workers(ledger(config)), datetime.now(UTC)
@@ -205,6 +206,48 @@ def test_a_quorum_that_cannot_be_reached_is_said(ask: Ask, person: Person, confi
     assert ask("status")["unreachable"] == []
     assert ask("submit", "deb:trixie/twice", "--quorum", "2")["submitted"][0]["too_few_domains"] is None
     assert ask("submit", "deb:trixie/noarch")["submitted"][0]["too_few_domains"] is None
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("jobs", "list"), "no jobs\n"),
+        (("jobs", "list", "--suite", "trixie"), "no such jobs: `rebuilder jobs list` shows all\n"),
+        (("workers", "list"), "no worker ever enrolled: `rebuilder workers token` is how one does\n"),
+        (("suites", "list"), "no suite is paused or has a quota\n"),
+        (("block", "list"), "no package is blocked here\n"),
+        (("ledger", "events"), "no events\n"),
+        (("drain",), "0 workers: get nothing new; --undo gives them work again; leased now: 0 jobs\n"),
+    ],
+    ids=lambda words: "-".join(words).replace("--", "") if isinstance(words, tuple) else None,
+)
+def test_nothing_is_said_in_words(words: tuple[str, ...], says: str, person: Person, config: Path) -> None:
+    """A table without a row would be a riddle."""
+    assert person(*words, "--config", config) == (0, says, "")
+
+
+def test_what_changes_nothing_says_why(person: Person, config: Path) -> None:
+    """What a verb can change, on stderr; and a suite that nobody has heard of may be a wrong name."""
+    person("submit", GREETER, "--config", config)
+    code, out, err = person("jobs", "release", "1", "--config", config)
+    assert (code, out, "nothing was changed: none of these is held" in err) == (0, "0 jobs released\n", True)
+    assert person("jobs", "hold", "1", "--config", config) == (0, "1 job held\n", "")
+    assert "only what is ready or waiting is held" in person("jobs", "hold", "1", "--config", config)[2]
+    assert person("jobs", "release", "1", "--config", config)[1] == "1 job released\n"
+    assert "nothing of a suite trixy was" in person("suites", "pause", "trixy", "--config", config)[2]
+    assert person("suites", "pause", "trixie", "--config", config)[2] == ""
+
+
+def test_what_follows_from_a_token_and_from_a_revocation_is_said(person: Person, ask: Ask, config: Path) -> None:
+    """The token alone is on stdout; a signer, who is not told, has to be."""
+    words = ("workers", "token", "--role", "rebuild", "--domain", "cellar", "--config", config)
+    _, out, err = person(*words)
+    assert len(out.splitlines()) == 1
+    assert "`python -m workers enrol rebuild --name NAME --token-file FILE`" in err
+    key = ensure_key(config.parent / "key", Role.BUILDER)
+    Workers(ledger(config)).enrol(out.strip(), key, "one", datetime.now(UTC))
+    _, out, _ = person("workers", "revoke", key.keyid[:8], "--config", config)
+    assert f"at the signer, as well: `rebuilder keys unenrol builder {key.keyid[:16]}`" in out
 
 
 def test_a_newer_ledger_is_refused(person: Person, config: Path) -> None:
