@@ -10,7 +10,7 @@ import click
 
 from rebuilder.cli import options
 from rebuilder.cli.output import say, say_json
-from rebuilder.cli.paths import output_file
+from rebuilder.cli.paths import output_file, regular_file
 from rebuilder.model.codec import render_time, to_plain
 from rebuilder.store.conclusions import Conclusion
 
@@ -130,8 +130,9 @@ def restore(file: Path, config: Path | None, *, as_json: bool) -> None:
     from rebuilder.store.opening import open_database  # noqa: PLC0415 - as above
     from rebuilder.store.schema import Preparation  # noqa: PLC0415 - as above
 
+    written = regular_file(file, "name a file that `rebuilder ledger backup` wrote")
     database = open_database(options.settings_from(config), Preparation.UPGRADE)
-    copied = read(database, file)
+    copied = read(database, written)
     if as_json:
         say_json({"ledger": database.name, "tables": copied.tables, "rows": copied.rows})
     else:

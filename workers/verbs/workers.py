@@ -161,5 +161,5 @@ def _duration(text: str) -> timedelta:
 
 def _state(worker: Worker) -> str:
     if worker.revoked_at is not None:
-        return f"revoked {render_time(worker.revoked_at)}"
+        return "revoked"
     return "draining" if worker.draining else "enrolled"
