@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -125,10 +125,12 @@ def _compare(connection: Connection, catalogue: Catalogue, offers: Iterable[Offe
 
 def _remember(connection: Connection, suite: str, found: _Difference, at: datetime) -> None:
     moment = render_time(at)
-    rows = (
-        (suite, each.architecture, each.name, each.version, each.target, str(each.digest), each.size_bytes, moment)
-        for each in found.new
-    )
+
+    def rows() -> Iterator[tuple[object, ...]]:
+        for each in found.new:
+            key = (suite, each.architecture, each.name, each.version)
+            yield (*key, each.target, str(each.digest), each.size_bytes, moment)
+
     insert_new(connection, _OFFERS, _COLUMNS, rows)
     one = (
         (_OFFERS.c.suite == suite)

@@ -34,7 +34,11 @@ def note_files(
         for file, before in _changed(connection, catalogue, files)
     )
     moment, name = render_time(at), (catalogue.ecosystem, catalogue.distribution)
-    rows = ((*name, file.filename, str(file.digest), file.size_bytes, moment, moment) for file in files)
+
+    def rows() -> Iterator[tuple[object, ...]]:
+        for file in files:
+            yield (*name, file.filename, str(file.digest), file.size_bytes, moment, moment)
+
     insert_new(connection, _TABLE, _COLUMNS, rows)
     for event in events:
         values = {"kind": event.kind, "subject": event.subject, "detail": event.detail, "at": event.at}

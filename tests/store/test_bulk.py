@@ -31,13 +31,15 @@ NASTY = (
     "NULL",
 )
 
+Row = tuple[Any, ...]
 
-def row(filename: str, size_bytes: int | str | None = 2**40) -> tuple[Any, ...]:
+
+def row(filename: str, size_bytes: int | str | None = 2**40) -> Row:
     """Make a row of sightings."""
     return ("deb", "debian", filename, f"sha256:{'0' * 64}", size_bytes, NOON, NOON)
 
 
-def stored(database: Database) -> list[tuple[Any, ...]]:
+def stored(database: Database) -> list[Row]:
     """Read the rows, as the columns have them."""
     with database.read() as connection:
         rows = connection.exec_driver_sql(f"SELECT {', '.join(COLUMNS)} FROM sightings")  # noqa: S608 - names of ours
@@ -48,34 +50,34 @@ def test_values_are_stored_as_they_are(database: Database) -> None:
     """Nothing in them parts rows or columns, or ends what is copied."""
     rows = [row(text) for text in NASTY]
     with database.write() as connection:
-        insert_new(connection, tables.sightings, COLUMNS, iter(rows))
+        insert_new(connection, tables.sightings, COLUMNS, lambda: iter(rows))
     assert stored(database) == sorted(rows)
 
 
 def test_what_is_there_stays(database: Database) -> None:
     """Also what came earlier among the same rows, and in the same transaction; none is fine."""
     with database.write() as connection:
-        insert_new(connection, tables.sightings, COLUMNS, [row("a", 1), row("b", 2), row("a", 3)])
-        insert_new(connection, tables.sightings, COLUMNS, [row("b", 4), row("c", 5)])
-        insert_new(connection, tables.sightings, COLUMNS, [])
+        insert_new(connection, tables.sightings, COLUMNS, lambda: [row("a", 1), row("b", 2), row("a", 3)])
+        insert_new(connection, tables.sightings, COLUMNS, lambda: [row("b", 4), row("c", 5)])
+        insert_new(connection, tables.sightings, COLUMNS, list)
     assert stored(database) == [row("a", 1), row("b", 2), row("c", 5)]
 
 
 def test_nothing_stays_of_rows_that_are_refused(database: Database) -> None:
     """It is an error of ours, and the transaction did not happen."""
     with pytest.raises(StorageFailure), database.write() as connection:
-        insert_new(connection, tables.sightings, COLUMNS, [row("a"), row("b"), row("c", None)])
+        insert_new(connection, tables.sightings, COLUMNS, lambda: [row("a"), row("b"), row("c", None)])
     assert stored(database) == []
     with database.write() as connection:
-        insert_new(connection, tables.sightings, COLUMNS, [row("d")])
+        insert_new(connection, tables.sightings, COLUMNS, lambda: [row("d")])
     assert stored(database) == [row("d")]
 
 
-def test_a_value_that_cannot_be_copied_is_an_error_of_ours(postgres_database: Database) -> None:
-    """PostgreSQL and its driver are stricter than SQLite: no text for a number, no NUL in a text."""
-    for spoilt in (row("a", "many"), row("a\0b")):
-        with pytest.raises(StorageFailure), postgres_database.write() as connection:
-            insert_new(connection, tables.sightings, COLUMNS, [spoilt])
+@pytest.mark.parametrize("spoilt", [row("a", "many"), row("a\0b")], ids=["text for a number", "NUL"])
+def test_a_value_that_cannot_be_copied_is_an_error_of_ours(spoilt: Row, postgres_database: Database) -> None:
+    """PostgreSQL and its driver are stricter than SQLite."""
+    with pytest.raises(StorageFailure), postgres_database.write() as connection:
+        insert_new(connection, tables.sightings, COLUMNS, lambda: [spoilt])
     assert stored(postgres_database) == []
 
 
