@@ -51,6 +51,7 @@ def make_app(farm: FarmSettings) -> Celery:
         worker_hijack_root_logger=False,
         worker_send_task_events=False,
         broker_connection_retry_on_startup=True,
+        broker_channel_error_retry=True,  # a broker that refuses, for it is full, is waited for like one that is away
         broker_connection_timeout=_CONNECT_S,
         broker_transport_options={
             "visibility_timeout": VISIBILITY_S,

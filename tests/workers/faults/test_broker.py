@@ -98,15 +98,17 @@ def test_a_message_never(farm: Farm, say: Say) -> None:
     verify_whole(farm, say, "a message that never arrives")
 
 
-def test_killed_and_restarted(farm: Farm, say: Say) -> None:
-    """SIGKILL while jobs run; more is owed while it is down; it comes back with its append-only file."""
-    farm.owe(*names("before", 4))
-    farm.wait(lambda: farm.job(JobKind.REBUILD, "before-0"), "nothing was planned")
-    farm.redis.stop(kill=True)
-    farm.owe(*names("meanwhile", 2))
+@pytest.mark.parametrize("kill", [True, False], ids=["killed", "stopped"])
+def test_away_and_back(farm: Farm, kill: bool, say: Say) -> None:  # noqa: FBT001 - a case
+    """It ends while jobs run; more is owed while it is down; it comes back with its append-only file."""
+    word = "killed" if kill else "stopped"
+    farm.owe(*names(f"{word}-before", 4))
+    farm.wait(lambda: farm.job(JobKind.REBUILD, f"{word}-before-0"), "nothing was planned")
+    farm.redis.stop(kill=kill)
+    farm.owe(*names(f"{word}-meanwhile", 2))
     time.sleep(3)
     farm.redis.start()
-    verify_whole(farm, say, "Redis killed for 3 s while jobs run")
+    verify_whole(farm, say, f"Redis {word} for 3 s while jobs run")
 
 
 @pytest.mark.parametrize("seconds", [8, pytest.param(60, marks=pytest.mark.slow)])

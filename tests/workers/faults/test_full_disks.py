@@ -6,6 +6,7 @@ A builder's own is in test_killed.py. Each time everybody stays up, and when the
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
 from functools import partial
 
@@ -19,6 +20,7 @@ from tests.workers.faults.outcome import outcome_of
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root makes file systems")
 Say = Callable[[str], None]
+_WAITED_S = 8
 _FULL = "No space left on device"
 _ALONE = (COORDINATORS[0], OFFICE, BUILDERS[0])
 """Who is there where the ledger is the first coordinator's file."""
@@ -80,6 +82,21 @@ def failed(farm: Farm, name: str, kind: JobKind) -> str:
     return job.message
 
 
+def test_the_brokers_disk(say: Say) -> None:
+    """Redis cannot keep its append-only file and refuses every write, also to take a message: its workers stay."""
+    with place() as root, small_disk(root / "redis") as disk, farm_in(root) as farm:
+        farm.start(*EVERYBODY)
+        farm.owe("broker-before")
+        farm.wait_for_the_end()
+        disk.fill()
+        farm.owe(*names("broker", 6))
+        farm.wait(lambda: any(refusals(farm, "MISCONF")), "the broker took everything")
+        time.sleep(_WAITED_S)
+        counts = refusals(farm, "MISCONF")
+        disk.clear()
+        verify_whole(farm, say, f"the broker's disk full for {_WAITED_S} s, {counts} refusals", *EVERYBODY)
+
+
 @pytest.mark.slow
 def test_the_disk_of_the_ledgers_server(say: Say) -> None:
     """PostgreSQL can write nothing: coordinators and workers wait for it, also where it ended and is started again."""
@@ -127,8 +144,8 @@ def _owe(farm: Farm, name: str) -> bool:
     return True
 
 
-def refusals(farm: Farm) -> tuple[int, ...]:
-    """Count what each coordinator could not write."""
+def refusals(farm: Farm, *words: str) -> tuple[int, ...]:
+    """Count what each coordinator could not write, as its log has it in these words."""
     logs = [(farm.root / f"{name}.log") for name in COORDINATORS]
     texts = [path.read_text("utf-8", "replace") if path.exists() else "" for path in logs]
-    return tuple(text.count(_FULL) + text.count("disk is full") for text in texts)
+    return tuple(sum(text.count(each) for each in words or (_FULL, "disk is full")) for text in texts)
