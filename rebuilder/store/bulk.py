@@ -65,12 +65,15 @@ def _copy_new(connection: Connection, name: str, names: str, rows: Rows) -> None
 
 
 def _copy(connection: Connection, place: str, rows: Iterable[tuple[Any, ...]]) -> None:
+    """Copy rows, so many at once that the driver, which never waits for the server meanwhile, holds few of them."""
     statement = f"COPY {place} FROM STDIN"
     cursor: Any = connection.connection.cursor()
+    iterator = iter(rows)
     try:
-        with cursor.copy(statement) as copying:
-            for row in rows:
-                copying.write_row(row)
+        while batch := list(islice(iterator, _AT_ONCE)):
+            with cursor.copy(statement) as copying:
+                for row in batch:
+                    copying.write_row(row)
     except connection.dialect.loaded_dbapi.Error as error:  # what SQLAlchemy runs itself it translates itself
         raise DBAPIError(statement, None, error) from error
     finally:
