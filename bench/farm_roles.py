@@ -59,9 +59,11 @@ class Farm:
         return started
 
     def hire(self, name: str) -> Process:
-        """Start a builder; its state and cache are its own, and outlive it."""
+        """Start a builder and wait for the child in which it works; its state and cache are its own, and outlive it."""
         words = ("worker", "rebuild", "--tag", "amd64")
-        return self.start(name, *words, user="rebuild", farm_coordinator=self.coordinator)
+        builder = self.start(name, *words, user="rebuild", farm_coordinator=self.coordinator)
+        builder.says(" ready.")
+        return builder
 
     def rebuild(self, targets: Sequence[str]) -> float:
         """Have targets rebuilt, compared, signed and published; return the seconds from the first being owed.

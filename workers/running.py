@@ -10,6 +10,7 @@ import threading
 from dataclasses import dataclass, replace
 
 import structlog
+from celery.signals import worker_before_create_process  # type: ignore[import-untyped] # Celery has no types
 from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
 from starlette.routing import Mount
@@ -31,7 +32,6 @@ from workers.tasks import make_tasks
 _POLL_S = 2.0
 _LONGEST_PAUSE_S = 60.0
 _DISKS_EVERY_S = 300.0
-_CELERY = ("--concurrency", "1", "--without-gossip", "--without-mingle", "--loglevel", "INFO")
 
 Stopped = threading.Event
 """Set when the process shall end: between two jobs, and within seconds where nothing runs."""
@@ -82,8 +82,16 @@ def run_worker(kind: JobKind, settings: Settings, ports: Ports, stopped: Stopped
             _ask_until(stopped, _observed(opened.post, metrics))
             return
         app = make_tasks(settings, lambda kind, own: _observed(_opened(kind, own, metrics).post, metrics))
-        gc.freeze()  # the child shares what is loaded by now: a collection would write to all of it, and so copy it
-        app.worker_main(["worker", "--queues", ",".join(queues_of(kind, tags)), *_CELERY])
+        worker_before_create_process.connect(_freeze)
+        app.Worker(
+            queues=queues_of(kind, tags), concurrency=1, without_gossip=True, without_mingle=True, loglevel="INFO"
+        ).start()
+
+
+def _freeze(**_: object) -> None:
+    """Let a child share what is loaded: a collection in either process would write to all of it, and so copy it."""
+    gc.collect()
+    gc.freeze()
 
 
 def _opened(kind: JobKind, settings: Settings, metrics: WorkerMetrics) -> Opened:

@@ -31,13 +31,8 @@ from rebuilder.world.http import Fetcher, HttpFetcher
 from workers.lease.client import HttpLeases, RemoteBlobs
 from workers.lease.http import Wire
 from workers.observing import Check
-from workers.roles.builder import rebuild
-from workers.roles.comparer import compare
 from workers.roles.nowhere import Nowhere
 from workers.roles.place import Place, Step
-from workers.roles.planner import plan
-from workers.roles.publisher import Publisher
-from workers.roles.signer import signing_with
 from workers.serving import Post, no_rest
 from workers.tidied import tidied
 
@@ -94,7 +89,8 @@ def open_worker(
     signer = open_signer(key_uri(state, role))
     wire = Wire(settings.farm.coordinator, signer, authority=settings.farm.authority_file)
     blobs = LocalBlobs(settings.blobs_dir)
-    engine = engine_of(settings, progress)
+    builds = kind in {JobKind.PLAN, JobKind.REBUILD}
+    engine = engine_of(settings, progress) if builds else _no_engine
     place = Place(
         settings=settings,
         blobs=blobs,
@@ -105,16 +101,16 @@ def open_worker(
         progress=progress,
         now=now,
     )
-    publisher, leases = Publisher(settings.results), HttpLeases(wire)
+    leases = HttpLeases(wire)
+    step, rest = _step(kind, settings)
     post = Post(
         kind=kind,
-        step=tidied(_step(kind, settings, publisher)),
+        step=tidied(step),
         place=place,
         leases=leases,
         heartbeat_s=settings.farm.heartbeat_s,
-        rest=publisher.rest if kind is JobKind.PUBLISH else no_rest,
+        rest=rest,
     )
-    builds = kind in {JobKind.PLAN, JobKind.REBUILD}
     if builds:
         post = replace(post, ready=lambda: await_engine(engine))
     checks: dict[str, Check] = {"coordinator": lambda: _ask(wire), "key": leases.verify_accepted}
@@ -128,17 +124,20 @@ def engine_of(settings: Settings, progress: Progress) -> Callable[[], Engine]:
 
     Raises EngineFailure as long as there was none that answered.
     """
+    from rebuilder.build.engine import DockerEngine  # noqa: PLC0415 - of the roles that have an engine
 
     @cache
     def engine() -> Engine:
-        from rebuilder.build.engine import DockerEngine  # noqa: PLC0415 - four of the roles have no engine
-
         opened = DockerEngine(settings.engine)
         opened.leftovers()
         sweep_first(settings, opened, progress)
         return opened
 
     return engine
+
+
+def _no_engine() -> Engine:
+    raise EngineFailure("this role has no engine: only planner and builders do")
 
 
 def open_blobs(settings: Settings) -> LocalBlobs | BucketBlobs:
@@ -224,20 +223,33 @@ def _members(directory: Path) -> Iterator[Member]:
             raise ConfigurationError(f"{path}: expected a worker, found {str(error)[:200]}") from error
 
 
-def _step(kind: JobKind, settings: Settings, publisher: Publisher) -> Step:
+def _step(kind: JobKind, settings: Settings) -> tuple[Step, Callable[[], None]]:
+    """Give what a role does with a job, and what it does when none is owed; no other role is loaded for it."""
     match kind:
         case JobKind.PLAN:
-            return plan
+            from workers.roles.planner import plan  # noqa: PLC0415 - of this role alone
+
+            return plan, no_rest
         case JobKind.REBUILD:
-            return rebuild
+            from workers.roles.builder import rebuild  # noqa: PLC0415 - of this role alone
+
+            return rebuild, no_rest
         case JobKind.COMPARE:
-            return compare
+            from workers.roles.comparer import compare  # noqa: PLC0415 - of this role alone
+
+            return compare, no_rest
         case JobKind.SIGN:
+            from workers.roles.signer import signing_with  # noqa: PLC0415 - of this role alone
+
             file = settings.passphrase_file
             passphrase = passphrase_from_file(file) if file else None
-            return signing_with(open_signer(key_uri(settings.state, Role.ATTESTATION), passphrase=passphrase))
+            signer = open_signer(key_uri(settings.state, Role.ATTESTATION), passphrase=passphrase)
+            return signing_with(signer), no_rest
         case JobKind.PUBLISH:
-            return publisher.publish
+            from workers.roles.publisher import Publisher  # noqa: PLC0415 - of this role alone
+
+            publisher = Publisher(settings.results)
+            return publisher.publish, publisher.rest
 
 
 def _ask(wire: Wire) -> None:
