@@ -22,6 +22,7 @@ def main() -> None:
 
         code = run(sys.argv[1:])
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # the answer was given
+        gc.freeze()  # else Python looks for cycles among everything that is loaded twice more while it ends
     except KeyboardInterrupt:
         sys.stderr.write("error: interrupted\n")
         code = INTERRUPTED
