@@ -7,6 +7,7 @@ its next start, or still reading a large ledger. So it is asked again as long as
 from __future__ import annotations
 
 import json
+import re
 import sys
 import time
 from collections.abc import Callable
@@ -15,6 +16,8 @@ from dataclasses import dataclass
 PAUSE_S = 5.0
 _LAST_WORDS = 5
 _WIDTH = 300
+_CONTROLS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")
+"""What moves a terminal's cursor: Compose writes it before each line, also where there is no terminal."""
 _MENDING = frozenset({"restarting", "starting", "unhealthy", "exited", "dead", "removing", "paused"})
 """What the engine, or the next start, may change."""
 
@@ -92,7 +95,7 @@ def report(ailing: list[Service], ask: Ask) -> str:
             continue
         lines.append(f"  {service}; `make logs ARGS={service.name}` has all that it says, and this at the end:")
         words = ask("logs", "--no-log-prefix", "--no-color", "--tail", str(_LAST_WORDS), service.name).splitlines()
-        lines += [f"    {word[:_WIDTH]}" for word in words or ["(nothing)"]]
+        lines += [f"    {_CONTROLS.sub('', word)[:_WIDTH]}" for word in words or ["(nothing)"]]
     if waiting := [service.name for service in ailing if service.standing == "created"]:
         lines.append(f"  not begun, for what they wait for is not well: {', '.join(waiting)}")
     lines.append("  what is there stays; `make up` goes on from here, `make down` stops it")

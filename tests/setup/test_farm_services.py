@@ -33,7 +33,7 @@ class FakeCompose:
     def ask(self, *words: str) -> str:
         """Answer as Compose does: an object a line, or the lines of a log."""
         if words[0] == "logs":
-            return f"the ledger refuses {words[-1]}\n" + "x" * 1000
+            return f"\x1b[2Kthe ledger refuses {words[-1]}\n" + "x" * 1000
         return "\n".join(json.dumps(service) for service in self.services)
 
     def start(self) -> int:
