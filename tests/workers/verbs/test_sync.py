@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -38,6 +39,20 @@ def test_a_sync_owes_the_suites(ask: Callable[..., Any]) -> None:
     assert jobs[0]["new"]["target"] == "pkg:deb/debian/patched@2.0-1%2Bdeb13u1?arch=source&distro=trixie-security"
     again = ask("sync", *SUITES)
     assert (again["added"], [each["is_current"] for each in again["changes"]]) == (0, [True, True])
+    assert said["seconds"].keys() == {"download", "opening", "reading", "ledger"}
+    assert again["seconds"].keys() == {"download", "opening", "ledger"}
+
+
+def test_a_sync_loads_nothing_that_plans_or_draws(config: Path, tmp_path: Path) -> None:
+    """Most syncs find nothing new: what they take is mostly what they load."""
+    program = (
+        "import sys; from rebuilder.cli.guard import run;"
+        f"code = run(['sync', 'deb:trixie', '--json', '--config', {str(config)!r}]);"
+        "dear = {'rich', 'docker', 'securesystemslib', 'rebuilder.origins.debian.plan', 'rebuilder.cli.table'};"
+        "print(code, sorted(dear & sys.modules.keys()))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=tmp_path)
+    assert done.stdout.splitlines()[-1] == "0 []"
 
 
 def test_a_dry_run_changes_nothing(ask: Callable[..., Any], person: Person, config: Path) -> None:
