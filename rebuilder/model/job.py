@@ -197,21 +197,40 @@ class Worker:
 class RetryRule:
     """When a job that failed is tried again."""
 
-    attempts: int
-    """In all; 1 means never again."""
+    attempts: int | None
+    """In all; 1 means never again, None means without end."""
     first_delay_s: int
     factor: float = 2.0
     longest_delay_s: int = 6 * 3600
 
+    def is_left(self, attempts: int) -> bool:
+        """Whether a job that had so many attempts gets another."""
+        return self.attempts is None or attempts < self.attempts
+
+    def delay_s(self, attempts: int) -> float:
+        """How long it waits after so many: exponential, up to the longest."""
+        doublings = min(max(attempts - 1, 0), _DOUBLINGS_LIMIT)
+        return min(self.first_delay_s * self.factor**doublings, self.longest_delay_s)
+
+
+_DOUBLINGS_LIMIT = 40
+"""More would not fit into a float one day, and is beyond the longest delay."""
 
 SOON = RetryRule(attempts=8, first_delay_s=10)
+WITHOUT_END = RetryRule(attempts=None, first_delay_s=10, longest_delay_s=600)
 LATE = RetryRule(attempts=2, first_delay_s=3600)
 NEVER = RetryRule(attempts=1, first_delay_s=0)
 
 
-def retry_rule(cause: Cause) -> RetryRule:
-    """Infrastructure soon, build failures late and few, what was not trusted or is not there never."""
+def retry_rule(cause: Cause, kind: JobKind) -> RetryRule:
+    """Infrastructure soon, build failures late and few, what was not trusted or is not there never.
+
+    Signing and publishing open nothing hostile: when they find no disk or no key it is not the case that is at fault,
+    so they wait for the operator as long as it takes.
+    """
     match cause:
+        case Cause.INFRASTRUCTURE if kind in {JobKind.SIGN, JobKind.PUBLISH}:
+            return WITHOUT_END
         case Cause.INFRASTRUCTURE | Cause.ENVIRONMENT_UNAVAILABLE:
             return SOON
         case Cause.UNTRUSTED_INPUT | Cause.STALE_INPUT | Cause.NO_REFERENCE | Cause.DISAGREEMENT | Cause.QUORUM_PENDING:

@@ -18,7 +18,7 @@ from sqlalchemy.engine import Connection, Row
 from rebuilder.errors import LeaseLost
 from rebuilder.model.cause import Cause
 from rebuilder.model.digest import Digest
-from rebuilder.model.job import Backlog, Job, JobState, Lease, NewJob, RetryRule, retry_rule
+from rebuilder.model.job import Backlog, Job, JobKind, JobState, Lease, NewJob, RetryRule, retry_rule
 from rebuilder.store import by_hand, farm_tables
 from rebuilder.store.claiming import Offer, heads, take
 from rebuilder.store.database import Database
@@ -243,8 +243,8 @@ class Jobs:
     def _after_failure(  # noqa: PLR0913, PLR0917 - one transition
         self, connection: Connection, row: Row[Any], cause: Cause, message: str, at: datetime, then: Then | None
     ) -> Job:
-        rule = retry_rule(cause)
-        again = row.attempts < rule.attempts and not row.cancel
+        rule = retry_rule(cause, JobKind(row.kind))
+        again = rule.is_left(row.attempts) and not row.cancel
         state = JobState.CANCELLED if row.cancel else JobState.WAITING if again else JobState.FAILED
         values = {
             "state": state,
@@ -262,9 +262,8 @@ class Jobs:
         return job
 
     def _delay(self, rule: RetryRule, attempts: int) -> timedelta:
-        """Exponential, with jitter, so that what failed together does not come back together."""
-        delay = min(rule.first_delay_s * rule.factor ** max(attempts - 1, 0), rule.longest_delay_s)
-        return timedelta(seconds=delay * (1 + _JITTER * self._random.random()))
+        """With jitter, so that what failed together does not come back together."""
+        return timedelta(seconds=rule.delay_s(attempts) * (1 + _JITTER * self._random.random()))
 
 
 def _verify_held(row: Row[Any], fence: int, worker: str) -> None:

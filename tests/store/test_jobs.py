@@ -151,6 +151,31 @@ def test_the_cause_says_whether_and_when_it_is_tried_again(
         assert first_s * 2**place <= wait <= first_s * 2**place * 1.25 + 1
 
 
+@pytest.mark.parametrize("kind", [JobKind.SIGN, JobKind.PUBLISH])
+def test_signing_and_publishing_wait_for_the_operator(jobs: Jobs, kind: JobKind) -> None:
+    """A full disk or a lost key abandons no case, however long it takes; a refusal still ends it at once."""
+    (number,) = jobs.add([new(kind=kind)], NOON)
+    holder, at, waits = worker("one", roles=(kind,)), NOON, list[float]()
+    for _ in range(1200):
+        lease = claim(jobs, holder, kind, at=at)
+        assert lease is not None
+        failed = jobs.fail(
+            number, lease.fence, holder.keyid, cause=Cause.INFRASTRUCTURE, message="the disk is full", at=at
+        )
+        assert failed.not_before is not None
+        waits.append((failed.not_before - at).total_seconds())
+        at = failed.not_before
+        jobs.ripen(at)
+    assert waits[0] < 13
+    assert 600 <= min(waits[10:]) <= max(waits[10:]) <= 751
+    lease = claim(jobs, holder, kind, at=at)
+    assert lease is not None
+    refused = jobs.fail(
+        number, lease.fence, holder.keyid, cause=Cause.UNTRUSTED_INPUT, message="a wrong signature", at=at
+    )
+    assert refused.state is JobState.FAILED
+
+
 def test_the_same_failure_again_changes_nothing(jobs: Jobs) -> None:
     """An answer that got lost; another failure under the same fence is refused."""
     (number,) = jobs.add([new()], NOON)

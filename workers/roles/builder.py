@@ -7,7 +7,7 @@ from rebuilder.compare.judge import cause_of
 from rebuilder.errors import DigestMismatch, HostileInput, WorldError
 from rebuilder.model import codec
 from rebuilder.model.digest import Digest
-from rebuilder.model.job import retry_rule
+from rebuilder.model.job import JobKind, retry_rule
 from rebuilder.model.rebuild import Rebuild
 from rebuilder.model.verdict import Outcome
 from rebuilder.origins.registry import origin_of
@@ -55,7 +55,7 @@ def _try_again(made: Rebuild, claim: Claim) -> None:
     if made.outcome is Outcome.SUCCEEDED:
         return
     cause = cause_of(made.outcome)
-    if claim.attempt < retry_rule(cause).attempts:
+    if retry_rule(cause, JobKind.REBUILD).is_left(claim.attempt):
         failure = WorldError(made.reason)
         failure.cause = cause
         raise failure

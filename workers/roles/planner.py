@@ -8,7 +8,7 @@ from datetime import datetime
 from rebuilder.errors import Interrupted, LeaseLost, RebuilderError, UnknownTarget
 from rebuilder.model.cause import Cause
 from rebuilder.model.digest import Digest
-from rebuilder.model.job import retry_rule
+from rebuilder.model.job import JobKind, retry_rule
 from rebuilder.model.release import Release
 from rebuilder.model.trust import Trust
 from rebuilder.origins.origin import Origin, Planned, Question
@@ -57,7 +57,7 @@ def _part(part: Release, trust: Trust, origin: Origin, claim: Claim, place: Plac
     except (Interrupted, LeaseLost):
         raise
     except RebuilderError as error:
-        if claim.attempt < retry_rule(error.cause).attempts:
+        if retry_rule(error.cause, JobKind.PLAN).is_left(claim.attempt):
             raise
         return PlannedPart(part=part, planned=planned, stopped=Stopped(cause=error.cause, reason=str(error)))
     return PlannedPart(part=part, planned=planned, rootfs=rootfs)
