@@ -35,6 +35,17 @@ def write_index(path: Path, packages: Iterable[Paragraph], *, archive: str = "de
     """Write a Packages file and say that it was verified."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("\n".join(_paragraph(*package) for package in packages))
+    return _verified(path, archive)
+
+
+def index(path: Path, *paragraphs: str) -> IndexFile:
+    """Write paragraphs into a directory as an index, and say that it was verified."""
+    file = path / "Packages"
+    file.write_text("\n".join(paragraphs))
+    return _verified(file, "debian")
+
+
+def _verified(path: Path, archive: str) -> IndexFile:
     digest = Digest.of(path.read_bytes())
     return IndexFile(
         kind=IndexKind.PACKAGES,

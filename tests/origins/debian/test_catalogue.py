@@ -8,13 +8,12 @@ from pathlib import Path
 import pytest
 
 from rebuilder.errors import HostileInput, UnknownTarget, UsageError
-from rebuilder.model.digest import Digest
 from rebuilder.origins.debian.catalogue import DebianCatalogues, offers, purl
-from rebuilder.origins.debian.index import IndexFile, IndexKind
 from rebuilder.origins.debian.target import DebianTarget, suite_named
 from rebuilder.store.blobs import LocalBlobs
 from rebuilder.world.http import HttpFetcher
 from tests.archive.frozen import FrozenArchive
+from tests.origins.debian.paragraphs import index
 
 BOTH = ("amd64", "all")
 PARAGRAPH = """\
@@ -38,23 +37,6 @@ def catalogues(standard_archive: FrozenArchive, tmp_path: Path) -> DebianCatalog
 def now() -> datetime:
     """Say when it is."""
     return datetime.now(UTC)
-
-
-def index(path: Path, *paragraphs: str) -> IndexFile:
-    """Write an index as it would be after its hash was checked."""
-    file = path / "Packages"
-    file.write_text("\n".join(paragraphs))
-    digest = Digest.of(file.read_bytes())
-    return IndexFile(
-        kind=IndexKind.PACKAGES,
-        path=file,
-        digest=digest,
-        document=digest,
-        archive="debian",
-        suite="trixie",
-        component="main",
-        architecture="amd64",
-    )
 
 
 def paragraph(source: str = "demo (1.0-1)", filename: str = "demo_1.0-1+b1_amd64.deb", digest: str = "0" * 64) -> str:

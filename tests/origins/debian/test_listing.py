@@ -9,9 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rebuilder.errors import HostileInput, RebuilderError
-from rebuilder.model.digest import Digest
-from rebuilder.origins.debian.index import IndexFile, IndexKind
 from rebuilder.origins.debian.listing import Listed, listed
+from tests.origins.debian.paragraphs import index
 
 HONEST = {
     "Package": "demo",
@@ -51,23 +50,6 @@ NASTY = (
 def text_of(fields: dict[str, str]) -> str:
     """Write a paragraph."""
     return "".join(f"{name}: {value}\n" for name, value in fields.items())
-
-
-def index(path: Path, text: str) -> IndexFile:
-    """Write an index as it would be after its hash was checked."""
-    file = path / "Packages"
-    file.write_text(text)
-    digest = Digest.of(file.read_bytes())
-    return IndexFile(
-        kind=IndexKind.PACKAGES,
-        path=file,
-        digest=digest,
-        document=digest,
-        archive="debian",
-        suite="trixie",
-        component="main",
-        architecture="amd64",
-    )
 
 
 def test_the_order_of_fields_does_not_matter(tmp_path: Path) -> None:
