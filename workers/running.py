@@ -8,6 +8,7 @@ from __future__ import annotations
 import gc
 import threading
 from dataclasses import dataclass, replace
+from itertools import chain, combinations
 
 import structlog
 from celery.signals import worker_before_create_process  # type: ignore[import-untyped] # Celery has no types
@@ -17,7 +18,7 @@ from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 
 from rebuilder.config import Settings
-from rebuilder.errors import RebuilderError
+from rebuilder.errors import ConfigurationError, RebuilderError
 from rebuilder.model.digest import Digest
 from rebuilder.model.job import JobKind, ResourceClass
 from workers.app import make_app, rebuild_queue, verify_broker
@@ -31,6 +32,8 @@ from workers.tasks import make_tasks
 
 _POLL_S = 2.0
 _LONGEST_PAUSE_S = 60.0
+_TAGS_LIMIT = 6
+"""A worker listens to a queue for each choice of its tags."""
 _DISKS_EVERY_S = 300.0
 
 Stopped = threading.Event
@@ -99,10 +102,13 @@ def _opened(kind: JobKind, settings: Settings, metrics: WorkerMetrics) -> Opened
 
 
 def queues_of(kind: JobKind, tags: tuple[str, ...]) -> tuple[str, ...]:
-    """Name the queues that a worker with these tags listens to."""
+    """Name the queues that a worker with these tags listens to: those of jobs that want some of them, all, or none."""
     if kind is not JobKind.REBUILD:
         return (str(kind),)
-    wanted = ((), *((tag,) for tag in tags))
+    own = sorted(set(tags))
+    if len(own) > _TAGS_LIMIT:
+        raise ConfigurationError(f"expected at most {_TAGS_LIMIT} tags, found {len(own)}")
+    wanted = tuple(chain.from_iterable(combinations(own, count) for count in range(len(own) + 1)))
     return tuple(rebuild_queue(resources, each) for resources in ResourceClass for each in wanted)
 
 

@@ -103,6 +103,12 @@ def _served(connection: Connection, offer: Offer) -> tuple[str, ...]:
     return tuple(served)
 
 
+def queues(connection: Connection) -> tuple[str, ...]:
+    """Every queue that jobs were ever in, without those of paused suites."""
+    rows = connection.execute(sa.select(_TABLE.c.name, _SUITES.c.paused).select_from(_WITH_SUITES)).all()
+    return tuple(row.name for row in rows if row.paused is None)
+
+
 def _is_full(connection: Connection, suite: str) -> bool:
     """Whether a suite's quota is used up; rivals for its last place wait for each other here (on PostgreSQL)."""
     suites = farm_tables.suites
@@ -128,9 +134,10 @@ def _not_twice() -> sa.ColumnElement[bool]:
 
 # What every claim says to the database, put together once: doing so at each claim cost more than the database.
 _SUITES, _TABLE = farm_tables.suites, farm_tables.queues
+_WITH_SUITES = _TABLE.join(_SUITES, _SUITES.c.suite == _TABLE.c.suite, isouter=True)
 _QUEUES = (
     sa.select(_TABLE, _SUITES.c.paused, _SUITES.c.quota)
-    .join(_SUITES, _SUITES.c.suite == _TABLE.c.suite, isouter=True)
+    .select_from(_WITH_SUITES)
     .where(_TABLE.c.kind == sa.bindparam("of_kind"))
     .order_by(_TABLE.c.suite, _TABLE.c.name)
 )

@@ -7,7 +7,7 @@ does not grow with their length. A job is held by a lease; who lost it (it expir
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from random import Random
 from typing import Any
@@ -20,7 +20,7 @@ from rebuilder.model.cause import Cause
 from rebuilder.model.digest import Digest
 from rebuilder.model.job import Backlog, Job, JobKind, JobState, Lease, NewJob, RetryRule, retry_rule
 from rebuilder.store import by_hand, farm_tables
-from rebuilder.store.claiming import Offer, heads, take
+from rebuilder.store.claiming import Offer, heads, queues, take
 from rebuilder.store.database import Database
 from rebuilder.store.job_rows import add_jobs, job_of, row_of, to_job, to_lease
 from rebuilder.store.selection import Selection
@@ -173,20 +173,14 @@ class Jobs:
         with self._database.write() as connection:
             return connection.execute(_JOBS.update().where(_JOBS.c.id.in_(chosen)).values(**values)).rowcount
 
-    def to_wake(self, at: datetime, *, again_after: timedelta, limit: int = 200) -> tuple[Job, ...]:
-        """Ready jobs whose workers were never woken, or long ago; noted as woken now. The most urgent come first."""
-        stale = _JOBS.c.woken_at.is_(None) | (_JOBS.c.woken_at < at - again_after)
-        chosen = (
-            sa.select(_JOBS.c.id)
-            .where((_JOBS.c.state == JobState.READY) & stale)
-            .order_by(_JOBS.c.rank, _JOBS.c.id)
-            .limit(limit)
-            .with_for_update(skip_locked=True)
-        )
+    def to_wake(self, at: datetime, *, again_after: timedelta, most: int = 32) -> tuple[Job, ...]:
+        """Jobs of which workers were never told, or long ago; noted as told now. The most urgent come first.
+
+        Of each queue that is not paused the head alone, `most` jobs: who is woken works until the queue is empty. So no
+        backlog, however long, keeps another queue's workers asleep or fills the broker while nobody reads.
+        """
         with self._database.write() as connection:
-            rows = connection.execute(
-                _JOBS.update().where(_JOBS.c.id.in_(chosen)).values(woken_at=at).returning(*_JOBS.c)
-            ).all()
+            rows = [row for queue in queues(connection) for row in _told(connection, queue, at, again_after, most)]
         return tuple(to_job(row) for row in sorted(rows, key=lambda row: (row.rank, row.id)))
 
     def backlog(self) -> Backlog:
@@ -264,6 +258,16 @@ class Jobs:
     def _delay(self, rule: RetryRule, attempts: int) -> timedelta:
         """With jitter, so that what failed together does not come back together."""
         return timedelta(seconds=rule.delay_s(attempts) * (1 + _JITTER * self._random.random()))
+
+
+def _told(connection: Connection, queue: str, at: datetime, again_after: timedelta, most: int) -> Sequence[Row[Any]]:
+    """Note at the head of one queue what its workers were not told of lately."""
+    ready = _JOBS.c.state == JobState.READY
+    head = sa.select(_JOBS.c.id).where((_JOBS.c.queue == queue) & ready).order_by(_JOBS.c.rank, _JOBS.c.id).limit(most)
+    stale = _JOBS.c.woken_at.is_(None) | (_JOBS.c.woken_at < at - again_after)
+    chosen = sa.select(_JOBS.c.id).where(_JOBS.c.id.in_(head) & ready & stale).with_for_update(skip_locked=True)
+    noted = _JOBS.update().where(_JOBS.c.id.in_(chosen)).values(woken_at=at).returning(*_JOBS.c)
+    return connection.execute(noted).all()
 
 
 def _verify_held(row: Row[Any], fence: int, worker: str) -> None:

@@ -12,6 +12,7 @@ from rebuilder.errors import HostileInput, LeaseLost, UsageError
 from rebuilder.model.cause import Cause
 from rebuilder.model.digest import Digest
 from rebuilder.model.job import CaseState, Job, JobKind, JobState, Purpose
+from rebuilder.store.blocks import Blocks
 from rebuilder.store.cases import Cases
 from rebuilder.store.database import Database
 from rebuilder.store.jobs import Jobs, Selection, add_jobs
@@ -191,10 +192,23 @@ def test_workers_are_woken_again_only_after_a_while(jobs: Jobs) -> None:
     """Most urgent first, each once until it is long ago; what is held by a worker is no reason to wake."""
     late = Purpose.RECHECK
     jobs.add([new("a", purpose=late), new("b", purpose=Purpose.SECURITY), new("c", purpose=late)], NOON)
-    assert [job.new.name for job in jobs.to_wake(NOON, again_after=MINUTE, limit=2)] == ["b", "a"]
+    assert [job.new.name for job in jobs.to_wake(NOON, again_after=MINUTE, most=2)] == ["b", "a"]
     claimed(jobs, ONE)
     assert [job.new.name for job in jobs.to_wake(NOON + MINUTE, again_after=MINUTE)] == ["c"]
     assert [job.new.name for job in jobs.to_wake(NOON + 2 * MINUTE, again_after=MINUTE)] == ["a"]
+
+
+def test_a_backlog_keeps_no_other_queue_asleep(jobs: Jobs, database: Database) -> None:
+    """However long one role's queue is: another's head is told of at once, and nobody is told of more than a head."""
+    jobs.add([new(f"plan-{number}", JobKind.PLAN, purpose=Purpose.SECURITY) for number in range(300)], NOON)
+    (signature,) = jobs.add([new("signature", JobKind.SIGN, purpose=Purpose.RECHECK)], NOON)
+    told = jobs.to_wake(NOON, again_after=MINUTE, most=5)
+    assert [job.new.name for job in told] == [*(f"plan-{number}" for number in range(5)), "signature"]
+    assert told[-1].id == signature
+    assert jobs.to_wake(NOON + MINUTE / 2, again_after=MINUTE, most=5) == ()
+    assert len(jobs.to_wake(NOON + 2 * MINUTE, again_after=MINUTE, most=5)) == 6
+    Blocks(database).pause("trixie", "the archive moves", NOON)
+    assert jobs.to_wake(NOON + 4 * MINUTE, again_after=MINUTE) == ()
 
 
 def test_the_backlog_counts(jobs: Jobs) -> None:

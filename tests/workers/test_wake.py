@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import base64
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from rebuilder.attest import envelope
-from rebuilder.errors import HostileInput, SignatureRefused, StaleInput, StorageFailure
+from rebuilder.errors import ConfigurationError, HostileInput, SignatureRefused, StaleInput, StorageFailure
 from rebuilder.model import codec
 from rebuilder.model.digest import Digest
-from rebuilder.model.job import Job, JobKind, JobState, NewJob
+from rebuilder.model.job import Job, JobKind, JobState, NewJob, ResourceClass
 from tests.workers.lease.conftest import new_signer
+from workers.app import queue_of
+from workers.running import queues_of
 from workers.wake import LIFETIME, TOKEN_LIMIT_BYTES, Delivery, Nonces, Wake, make_token, verify_token
 
 NOON = datetime(2026, 11, 1, 12, tzinfo=UTC)
@@ -39,6 +42,20 @@ JOB = Job(
     created_at=NOON,
     changed_at=NOON,
 )
+
+
+@pytest.mark.parametrize("wanted", [(), ("amd64",), ("amd64", "gpu"), ("gpu", "amd64", "ssd")])
+def test_a_builder_hears_of_every_job_that_its_tags_cover(wanted: tuple[str, ...]) -> None:
+    """Whatever some, all or none of its tags a job wants, and in whatever order they are written."""
+    job = replace(JOB, new=replace(JOB.new, tags=wanted, resources=ResourceClass.LARGE))
+    assert queue_of(job) in queues_of(JobKind.REBUILD, ("ssd", "amd64", "gpu", "gpu"))
+    assert queue_of(replace(job, new=replace(job.new, tags=("arm64",)))) not in queues_of(JobKind.REBUILD, ("amd64",))
+
+
+def test_a_builder_has_a_handful_of_tags() -> None:
+    """It would listen to thousands of queues otherwise."""
+    with pytest.raises(ConfigurationError, match="expected at most 6 tags, found 7"):
+        queues_of(JobKind.REBUILD, tuple("abcdefg"))
 
 
 @pytest.fixture
