@@ -21,7 +21,13 @@ _AILING = 10
 _FAILED = 5
 _WINDOW = timedelta(hours=24)
 """Refusals and bad endings are counted over so long."""
-_REFUSED = (EventKind.LEASE_REFUSED, EventKind.WORKER_REFUSED, EventKind.WAKE_REFUSED, EventKind.UPLOAD_REFUSED)
+_REFUSED = (
+    EventKind.LEASE_REFUSED,
+    EventKind.WORKER_REFUSED,
+    EventKind.WAKE_REFUSED,
+    EventKind.UPLOAD_REFUSED,
+    EventKind.REPORT_REFUSED,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

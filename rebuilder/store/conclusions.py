@@ -65,6 +65,8 @@ class EventKind(StrEnum):
     """A worker was woken by what the coordinator did not sign for it, or not now."""
     UPLOAD_REFUSED = "upload-refused"
     """A worker wanted to send more than it may: it works on something large, or it fills the disk."""
+    REPORT_REFUSED = "report-refused"
+    """A worker that is known sent what no message or result of its role is: another program's, or somebody else's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

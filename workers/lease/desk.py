@@ -103,6 +103,10 @@ class Desk:
         """Record that a worker wanted to send more than it may."""
         self.note(EventKind.UPLOAD_REFUSED, _name(worker), detail, sender=worker.keyid)
 
+    def report_refused(self, worker: Worker, place: str, detail: str) -> None:
+        """Record that a worker sent what is no message, or a result that nobody could read."""
+        self.note(EventKind.REPORT_REFUSED, _name(worker), f"{place}: {detail}", sender=worker.keyid)
+
     def note(self, kind: EventKind, subject: str, detail: str, *, sender: str) -> None:
         """Record what somebody must look at; a sender who causes too much of it is only logged."""
         now = self.now()

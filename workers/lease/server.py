@@ -24,6 +24,7 @@ from starlette.routing import Route
 from rebuilder.attest.keys import PublicKey
 from rebuilder.errors import (
     DigestMismatch,
+    HostileInput,
     LeaseLost,
     RebuilderError,
     SignatureRefused,
@@ -90,7 +91,11 @@ class LeaseApi:
             given = signature.parse(_fields(request))
             body = await read_document(request, self._limits)
             worker = await run_in_threadpool(self._door.admit, _message(request, Digest.of(body)), given)
-            answer = await run_in_threadpool(act, worker, codec.parse(body, kind))
+            try:
+                answer = await run_in_threadpool(act, worker, codec.parse(body, kind))
+            except HostileInput as error:
+                await run_in_threadpool(self._desk.report_refused, worker, request.url.path, str(error))
+                raise
             return Response(status_code=204) if answer is None else _json(answer)
 
         return endpoint

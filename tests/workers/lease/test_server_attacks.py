@@ -183,10 +183,13 @@ MALFORMED = (
 
 
 def test_attack_malformed_json(served: Served, signer: KeySigner) -> None:
-    """What is not exactly the document is refused, though its signature is right."""
+    """What is not exactly the document is refused, though its signature is right, and recorded with its sender."""
     for body in MALFORMED:
         answer = served.send("POST", "/v1/claim", body, served.signed(signer, "POST", "/v1/claim", body))
         refused(answer, 400, "")
+    events = served.office.events()
+    assert [kind for kind, _ in events] == ["report-refused"] * min(len(MALFORMED), EVENTS_AN_HOUR)
+    assert all(detail.startswith("/v1/claim: not ") for _, detail in events)
 
 
 CONTRADICTORY = (
