@@ -17,6 +17,8 @@ from rebuilder.store.dialects import insert
 
 _JOBS = farm_tables.jobs
 _AT_ONCE = 500
+_LARGEST = 2**31 - 1
+"""What the column of a job's number can hold; PostgreSQL refuses to compare it with more."""
 
 
 def add_jobs(connection: Connection, jobs: Iterable[NewJob], at: datetime) -> tuple[int, ...]:
@@ -42,6 +44,7 @@ def queue_of(job: NewJob) -> str:
 
 def row_of(connection: Connection, number: int) -> Row[Any]:
     """Read one job for writing: on PostgreSQL the row is locked until the transaction ends. UsageError if absent."""
+    _verify_possible(number)
     row = connection.execute(sa.select(_JOBS).where(_JOBS.c.id == number).with_for_update()).first()
     if row is None:
         raise _absent(number)
@@ -50,6 +53,7 @@ def row_of(connection: Connection, number: int) -> Row[Any]:
 
 def job_of(connection: Connection, number: int) -> Job:
     """Read one job; raise UsageError if there is none."""
+    _verify_possible(number)
     row = connection.execute(sa.select(_JOBS).where(_JOBS.c.id == number)).first()
     if row is None:
         raise _absent(number)
@@ -102,6 +106,11 @@ def to_lease(row: Row[Any], job: Job) -> Lease:
 def words(text: str) -> tuple[str, ...]:
     """Read a column that holds several words, separated by commas."""
     return tuple(word for word in text.split(",") if word)
+
+
+def _verify_possible(number: int) -> None:
+    if not 0 < number <= _LARGEST:
+        raise _absent(number)
 
 
 def _absent(number: int) -> UsageError:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rebuilder.cli import options
-from rebuilder.cli.output import say, say_json
+from rebuilder.cli.output import one_line, say, say_json
 from rebuilder.cli.words import short
 from rebuilder.errors import UsageError
 from rebuilder.model.codec import render_time
@@ -20,6 +20,9 @@ from workers.verbs.place import counted, ledger_at, note, now, show, since
 if TYPE_CHECKING:
     from rebuilder.store.jobs import Jobs
     from rebuilder.store.selection import Selection
+
+_WHY_LIMIT = 160
+"""So much of a message is in a list; `jobs show` has all of it."""
 
 
 @click.group("jobs", context_settings=options.CONTEXT)
@@ -76,7 +79,15 @@ def list_jobs(limit: int, config: Path | None, *, as_json: bool, **wish: Any) ->
         say_json({"jobs": found})
         return
     rows = [
-        (str(j.id), j.new.kind, j.state, j.new.purpose, since(j.changed_at, at), short(j.new.target), _why(j))
+        (
+            str(j.id),
+            j.new.kind,
+            j.state,
+            j.new.purpose,
+            since(j.changed_at, at),
+            short(j.new.target),
+            one_line(_why(j), _WHY_LIMIT),
+        )
         for j in found
     ]
     none = "no jobs" if wish["every"] else "no such jobs: `rebuilder jobs list` shows all"

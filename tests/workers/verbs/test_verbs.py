@@ -63,12 +63,22 @@ def test_jobs_obey(ask: Ask, person: Person, config: Path) -> None:
     assert "plan pkg:deb/debian/greeter" in person("jobs", "show", first, "--config", config)[1]
 
 
+def test_a_list_shortens_messages(ask: Ask, person: Person, config: Path) -> None:
+    """A long message does not flood `jobs list`; `jobs show` has all of it."""
+    ask("submit", GREETER)
+    ask("jobs", "hold", "--all", "--reason", "x" * 900)
+    assert 100 < person("jobs", "list", "--config", config)[1].count("x") < 200
+    assert person("jobs", "show", "1", "--config", config)[1].count("x") >= 900
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
         (("jobs", "cancel"), "which jobs? Nothing was selected"),
         (("jobs", "show", "77"), "no job 77"),
         (("jobs", "hold", "77"), "no job 77"),
+        (("jobs", "show", "3000000000"), "no job 3000000000"),
+        (("jobs", "retry", "9" * 30), "no job 999"),
         (("jobs", "release", "--state", "done"), "only held jobs are released"),
         (("jobs", "list", "--state", "sleeping"), "'sleeping' is not one of"),
         (("jobs", "priority", "1", "--to", "5000"), "5000 is not in the range"),
