@@ -4,8 +4,8 @@
 ARG BASE=debian:bookworm-slim
 
 FROM ${BASE} AS system
-COPY deploy/packages deploy/install-packages /usr/local/lib/farm/
-RUN ["/bin/sh", "/usr/local/lib/farm/install-packages", "/usr/local/lib/farm/packages"]
+COPY deploy/packages deploy/install-packages /usr/local/lib/services/
+RUN ["/bin/sh", "/usr/local/lib/services/install-packages", "/usr/local/lib/services/packages"]
 ARG FARM_UID=1000
 RUN echo "farm:x:${FARM_UID}:${FARM_UID}::/nonexistent:/usr/sbin/nologin" >>/etc/passwd \
     && echo "farm:x:${FARM_UID}:" >>/etc/group \
@@ -51,11 +51,11 @@ CMD ["web"]
 FROM system AS redis
 USER farm
 WORKDIR /state
-COPY deploy/redis.conf /usr/local/lib/farm/redis.conf
-ENTRYPOINT ["redis-server", "/usr/local/lib/farm/redis.conf"]
+COPY deploy/redis.conf /usr/local/lib/services/redis.conf
+ENTRYPOINT ["redis-server", "/usr/local/lib/services/redis.conf"]
 
 FROM system AS postgres
 USER farm
 WORKDIR /state
-COPY deploy/postgres /usr/local/lib/farm/postgres
-ENTRYPOINT ["/bin/sh", "/usr/local/lib/farm/postgres"]
+COPY deploy/postgres /usr/local/lib/services/postgres
+ENTRYPOINT ["/bin/sh", "/usr/local/lib/services/postgres"]
