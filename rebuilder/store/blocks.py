@@ -80,6 +80,12 @@ class Blocks:
             clause = held & fits(_JOBS.c.name, (pattern,))
             return connection.execute(_JOBS.update().where(clause).values(**free)).rowcount
 
+    def cancelled(self, pattern: str) -> int:
+        """Count the cancelled jobs of the packages that a pattern names."""
+        clause = (_JOBS.c.state == JobState.CANCELLED) & fits(_JOBS.c.name, (pattern,))
+        with self._database.read() as connection:
+            return connection.scalar(sa.select(sa.func.count()).select_from(_JOBS).where(clause)) or 0
+
     def suites(self) -> tuple[SuiteState, ...]:
         """List the suites about which something was said."""
         with self._database.read() as connection:
@@ -101,6 +107,11 @@ class Blocks:
         """Let at most so many rebuilds of a suite run at once."""
         with self._database.write() as connection:
             _say(connection, suite, {"quota": quota, "changed_at": at})
+
+
+def blocked(connection: Connection) -> sa.ColumnElement[bool]:
+    """Say in SQL that a job is of a package on the block list."""
+    return fits(_JOBS.c.name, connection.scalars(sa.select(_BLOCKS.c.pattern)).all())
 
 
 def fits(column: sa.ColumnElement[str], patterns: Iterable[str]) -> sa.ColumnElement[bool]:

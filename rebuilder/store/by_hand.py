@@ -10,6 +10,7 @@ from sqlalchemy.engine import Connection
 from rebuilder.errors import UsageError
 from rebuilder.model.job import CaseState, JobKind, JobState
 from rebuilder.store import farm_tables
+from rebuilder.store.blocks import blocked
 
 _JOBS = farm_tables.jobs
 _CASES = farm_tables.cases
@@ -33,8 +34,11 @@ def cancel(connection: Connection, wanted: Clause, at: datetime, reason: str) ->
 
 
 def retry(connection: Connection, wanted: Clause, at: datetime) -> int:
-    """Owe again what stopped, with all its attempts; of several plans of a target the newest, if none is owed."""
-    again = wanted & _JOBS.c.state.in_(_STOPPED) & ~_has_newer_plan()
+    """Owe again what stopped, with all its attempts; of several plans of a target the newest, if none is owed.
+
+    A blocked package's jobs stay as they are: `Blocks.unblock` frees those that the block holds.
+    """
+    again = wanted & _JOBS.c.state.in_(_STOPPED) & ~_has_newer_plan() & ~blocked(connection)
     numbers = connection.scalars(sa.select(_JOBS.c.id).where(again).order_by(_JOBS.c.id).with_for_update()).all()
     values = {"state": JobState.READY, "attempts": 0, "not_before": None, "cancel": False, "message": ""}
     for start in range(0, len(numbers), 500):
@@ -43,6 +47,12 @@ def retry(connection: Connection, wanted: Clause, at: datetime) -> int:
         abandoned = _CASES.c.id.in_(sa.select(_JOBS.c.case).where(these)) & (_CASES.c.state == CaseState.ABANDONED)
         connection.execute(_CASES.update().where(abandoned).values(state=CaseState.OPEN, closed_at=None))
     return len(numbers)
+
+
+def count_blocked(connection: Connection, wanted: Clause) -> int:
+    """Count what `retry` leaves alone because its package is blocked."""
+    clause = wanted & _JOBS.c.state.in_(_STOPPED) & blocked(connection)
+    return connection.scalar(sa.select(sa.func.count()).select_from(_JOBS).where(clause)) or 0
 
 
 def hold(connection: Connection, wanted: Clause, at: datetime, reason: str) -> int:

@@ -224,6 +224,11 @@ class Jobs:
         with self._database.write() as connection:
             return by_hand.retry(connection, wanted.clause(), at)
 
+    def blocked(self, wanted: Selection) -> int:
+        """Count what `retry` leaves alone because its package is on the block list."""
+        with self._database.read() as connection:
+            return by_hand.count_blocked(connection, wanted.clause())
+
     def hold(self, wanted: Selection, at: datetime, *, reason: str) -> int:
         """Keep ready and waiting jobs from being claimed, until `retry`; return how many."""
         with self._database.write() as connection:

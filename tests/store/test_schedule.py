@@ -273,6 +273,23 @@ def test_what_is_blocked_is_not_owed(database: Database) -> None:
     assert [each.pattern for each in blocks.blocks()] == ["linux-*"]
 
 
+def test_no_retry_undoes_a_block(database: Database) -> None:
+    """What is blocked stays held or cancelled, whichever jobs are owed again; what stands beside it is."""
+    blocks, jobs, every = Blocks(database), Jobs(database), Selection(every=True)
+    sync(database, catalogue(offer("gcc-12"), offer("gcc-13"), offer("linux")))
+    jobs.cancel(Selection(name="gcc-13"), START, reason="by hand")
+    blocks.block(Block(pattern="gcc-*", reason="not today"), START)
+    jobs.hold(Selection(name="linux"), START, reason="by hand")
+    assert jobs.blocked(every) == 2
+    assert jobs.retry(Selection(state=JobState.HELD), START) == 1
+    assert jobs.retry(every, START) == 0
+    states = {job.new.name: job.state for job in jobs.find(every)}
+    assert states == {"gcc-12": JobState.HELD, "gcc-13": JobState.CANCELLED, "linux": JobState.READY}
+    assert blocks.unblock("gcc-*", START) == 1
+    assert (jobs.blocked(every), blocks.cancelled("gcc-*")) == (0, 1)
+    assert jobs.retry(every, START) == 1
+
+
 def test_a_trial_leaves_no_trace_and_estimates(database: Database) -> None:
     """Jobs, rebuilds, disk; hours only where runs were recorded, averages for what was never run."""
     schedule = Schedule(database)

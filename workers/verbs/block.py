@@ -11,7 +11,7 @@ from rebuilder.cli import options
 from rebuilder.cli.output import say, say_json
 from rebuilder.errors import UsageError
 from rebuilder.model.place import verify_pattern
-from workers.verbs.place import counted, ledger_at, now, show
+from workers.verbs.place import counted, ledger_at, note, now, show
 
 if TYPE_CHECKING:
     from rebuilder.store.blocks import Blocks
@@ -61,10 +61,14 @@ def add(pattern: str, reason: str, config: Path | None, *, as_json: bool) -> Non
 @options.json_option
 def remove(pattern: str, config: Path | None, *, as_json: bool) -> None:
     """Remove a block, and let go on what it held."""
-    freed = _blocks(config).unblock(pattern, now())
-    say_json({"pattern": pattern, "freed": freed}) if as_json else say(
-        f"{pattern} is free; {counted(freed, 'job')} let go on"
-    )
+    blocks = _blocks(config)
+    freed = blocks.unblock(pattern, now())
+    if as_json:
+        say_json({"pattern": pattern, "freed": freed})
+        return
+    say(f"{pattern} is free; {counted(freed, 'job')} let go on")
+    if ended := blocks.cancelled(pattern):
+        note(f"{counted(ended, 'job')} of it stay cancelled", "`rebuilder jobs retry --name NAME --state cancelled`")
 
 
 def _blocks(config: Path | None) -> Blocks:

@@ -136,6 +136,8 @@ class _Verb:
     """What the jobs are after it."""
     can: str
     """Which ones it changes."""
+    frees: bool = False
+    """Whether it lets go on what a block may hold."""
 
 
 def _changing(verb: _Verb, act: Act, *extra: Callable[..., Any]) -> None:
@@ -147,6 +149,8 @@ def _changing(verb: _Verb, act: Act, *extra: Callable[..., Any]) -> None:
             jobs.job(number)  # or it is said that there is none
         changed = act(jobs, chosen, wish)
         say_json({"changed": changed}) if as_json else say(f"{counted(changed, 'job')} {verb.done}")
+        if verb.frees and (kept := jobs.blocked(chosen)):
+            note(f"{counted(kept, 'job')} left alone: the package is blocked", "`rebuilder block list` says why")
         if not changed:
             note(f"nothing was changed: {verb.can}", "`rebuilder jobs list` shows states and reasons")
 
@@ -177,6 +181,7 @@ _changing(
         sentence="Owe again what failed, was cancelled, waits or is held.",
         done="owed again",
         can="what failed, was cancelled, waits or is held is owed again; of several plans of a target the newest",
+        frees=True,
     ),
     lambda jobs, which, _: jobs.retry(which, now()),
 )
@@ -201,7 +206,8 @@ _changing(
     _reason,
 )
 _changing(
-    _Verb(name="release", sentence="Let go on what is held.", done="released", can="none of these is held"), _release
+    _Verb(name="release", sentence="Let go on what is held.", done="released", can="none of these is held", frees=True),
+    _release,
 )
 _changing(
     _Verb(
