@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -121,6 +122,14 @@ def test_an_engine_of_its_own_starts_and_stops(place: Place, capsys: pytest.Capt
     assert daemon.read_record(place) is None
 
 
+def _wait_for_words(pid: int) -> None:
+    """Wait until the kernel tells a program's words: a moment after it has begun, they are still empty."""
+    ends = time.monotonic() + 10
+    while not Path(f"/proc/{pid}/cmdline").read_bytes():
+        assert time.monotonic() < ends
+        time.sleep(0.01)
+
+
 @pytest.mark.parametrize(
     ("words", "is_refused"),
     [((), True), (("--data-root", "/elsewhere"), False), (("--data-root=/elsewhere",), False)],
@@ -132,6 +141,7 @@ def test_only_an_engine_with_the_same_place_is_in_the_way(
     """A farm's services have an engine of their own, which runs on while the usual one is started again."""
     with subprocess.Popen([sys.executable, "-c", "input()", *words], stdin=subprocess.PIPE) as other:
         monkeypatch.setattr(daemon, "running", lambda _: [other.pid])
+        _wait_for_words(other.pid)
         usual = replace(place, data=None)
         if is_refused:
             with pytest.raises(EngineError, match=f"process {other.pid}"):
