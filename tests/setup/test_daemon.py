@@ -29,10 +29,19 @@ def place() -> Iterator[Place]:
     shutil.rmtree(root, ignore_errors=True)
 
 
+def _wait_for_words(pid: int) -> None:
+    """Wait until the kernel tells a program's name and words: the moment after it has begun, they are its parent's and none."""
+    ends = time.monotonic() + 10
+    while not Path(f"/proc/{pid}/cmdline").read_bytes():
+        assert time.monotonic() < ends
+        time.sleep(0.01)
+
+
 @pytest.fixture
 def sleeper() -> Iterator[subprocess.Popen[bytes]]:
     """Give a process of ours that stands for a daemon."""
     with subprocess.Popen(["sleep", "60"]) as process:
+        _wait_for_words(process.pid)
         yield process
         process.kill()
 
@@ -120,14 +129,6 @@ def test_an_engine_of_its_own_starts_and_stops(place: Place, capsys: pytest.Capt
         assert engine.main(["down", "--root", root]) == 0
     assert engine.main(["status", "--root", root]) == 4
     assert daemon.read_record(place) is None
-
-
-def _wait_for_words(pid: int) -> None:
-    """Wait until the kernel tells a program's words: a moment after it has begun, they are still empty."""
-    ends = time.monotonic() + 10
-    while not Path(f"/proc/{pid}/cmdline").read_bytes():
-        assert time.monotonic() < ends
-        time.sleep(0.01)
 
 
 @pytest.mark.parametrize(
