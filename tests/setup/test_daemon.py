@@ -30,7 +30,7 @@ def place() -> Iterator[Place]:
 
 
 def _wait_for_words(pid: int) -> None:
-    """Wait until the kernel tells a program's name and words: the moment after it has begun, they are its parent's and none."""
+    """Wait until the kernel tells a program's name and words; a moment after it has begun, they are not its own yet."""
     ends = time.monotonic() + 10
     while not Path(f"/proc/{pid}/cmdline").read_bytes():
         assert time.monotonic() < ends
