@@ -1,6 +1,6 @@
 # The farm's images: one system, one program, a target for each role. Nothing here needs the network when the base has the
 # packages already (tools/farm_base.py makes such a base from this machine's apt sources), and the program comes from wheels
-# that were checked against requirements.lock on the outside (tools/farm_wheels.py): FARM.md, "Compose".
+# that were checked against requirements.lock on the outside (tools/farm.py): FARM.md, "Compose".
 ARG BASE=debian:bookworm-slim
 
 FROM ${BASE} AS system
