@@ -28,8 +28,15 @@ class Catalogues:
         `suite` is named with its ecosystem, for instance `deb:trixie`; raise UsageError for one that cannot be,
         UnknownTarget for one that is not there, UntrustedError for one that cannot be trusted.
         """
+        return self._of(suite).open(suite, now, architectures)
+
+    def verify_planned(self, suite: str, architectures: tuple[str, ...]) -> None:
+        """Raise UsageError unless rebuilds of such packages of a suite can be planned; nobody is asked."""
+        self._of(suite).verify_planned(suite, architectures)
+
+    def _of(self, suite: str) -> DebianCatalogues:
         ecosystem = ecosystems.named_in(suite)
         make = _CATALOGUES.get(ecosystem)
         if make is None:
             raise ecosystems.unknown(ecosystem, _CATALOGUES)
-        return make(self._settings, self._fetcher, self._blobs).open(suite, now, architectures)
+        return make(self._settings, self._fetcher, self._blobs)

@@ -37,8 +37,11 @@ class Named:
 
     target: str
     """Canonical package URL."""
+    ecosystem: str
     suite: str
     name: str
+    architectures: tuple[str, ...]
+    """Of the packages that it is about, as `Catalogues.open` takes them; a source package is one for any machine."""
 
 
 def named(text: str) -> Named:
@@ -47,7 +50,13 @@ def named(text: str) -> Named:
     if ecosystem != "deb":
         raise ecosystems.unknown(ecosystem, _ORIGINS)
     parsed = debian_target.parse(text)
-    return Named(target=parsed.purl, suite=parsed.suite, name=parsed.name)
+    return Named(
+        target=parsed.purl,
+        ecosystem=ecosystem,
+        suite=parsed.suite,
+        name=parsed.name,
+        architectures=("all" if parsed.is_source else parsed.architecture,),
+    )
 
 
 def ecosystem_of(question: Question) -> str:

@@ -38,8 +38,19 @@ class DebianCatalogues:
         self._reader = IndexReader(settings, fetcher, blobs)
         self._architecture = architecture
 
+    def verify_planned(self, suite: str, architectures: tuple[str, ...]) -> None:
+        """See `Catalogues.verify_planned`."""
+        strange = [name for name in architectures if name not in {self._architecture, "all"}]
+        if strange or not architectures:
+            found = ", ".join(strange) or "none"
+            raise UsageError(
+                f"{suite}: expected the architectures {self._architecture} and all, found {found}",
+                hint=f"rebuilds are planned for {self._architecture} and all alone so far",
+            )
+
     def open(self, suite: str, now: datetime, architectures: tuple[str, ...]) -> Catalogue:
         """See `Catalogues.open`."""
+        self.verify_planned(suite, architectures)
         part = archives_for(suite_named(suite), self._settings.debian)[0]
         return _catalogue(self._opener.open(part, now), architectures, self._architecture, self._reader)
 
@@ -71,15 +82,8 @@ def purl(suite: str, name: str, version: str) -> str:
 def _catalogue(opened: OpenSuite, architectures: tuple[str, ...], machine: str, reader: IndexReader) -> Catalogue:
     """Describe an opened suite; its indices are fetched when the offers are read.
 
-    `machine` is the architecture whose indices are read; raise UsageError for one that is neither that nor `all`,
-    UnknownTarget for a suite without packages.
+    `machine` is the architecture whose indices are read; raise UnknownTarget for a suite without packages.
     """
-    strange = [name for name in architectures if name not in {machine, "all"}]
-    if strange or not architectures:
-        raise UsageError(
-            f"expected the architectures {machine} and all, found {', '.join(strange) or 'none'}",
-            hint=f"this machine plans rebuilds for {machine}",
-        )
     wanted = tuple(each for each in indices.wanted(opened, machine) if each.kind is IndexKind.PACKAGES)
     if not wanted:
         raise UnknownTarget(

@@ -71,6 +71,31 @@ def test_a_list_shortens_messages(ask: Ask, person: Person, config: Path) -> Non
     assert person("jobs", "show", "1", "--config", config)[1].count("x") >= 900
 
 
+def test_what_nobody_could_plan_is_not_owed(person: Person, config: Path) -> None:
+    """An architecture and a suite that nobody plans for owe nothing, also of what was named beside them."""
+    for strange in ("pkg:deb/debian/greeter?arch=arm64&distro=trixie", "deb:forky/greeter"):
+        code, _, err = person("submit", GREETER, strange, "--config", config)
+        assert (code, "hint: " in err) == (2, True), err
+    for known in ("amd64", "all", "source"):
+        target = f"pkg:deb/debian/{known}?arch={known}&distro=trixie"
+        assert person("submit", target, "--config", config)[0] == 0
+    assert person("jobs", "list", "--config", config)[1].count("plan") == 3
+
+
+def test_a_suite_is_asked_for_once(person: Person, tmp_path: Path, standard_archive: FrozenArchive) -> None:
+    """Where no archive answers nothing is refused, but said; of a suite that is known by then, nobody is asked."""
+    config = write_config(tmp_path, standard_archive)
+    silent = config.read_text("utf-8").replace("file://", "http://127.0.0.1:1")
+    config.write_text(silent)
+    code, out, err = person("submit", GREETER, "--config", config)
+    assert (code, out.endswith(": job 1\n")) == (0, True)
+    assert "note: deb:trixie: whether there is such a suite could not be asked" in err
+    assert person("submit", EPOCHAL, "--config", config)[2] == ""
+    config.write_text(silent.replace('suites = ["*"]', 'suites = ["bookworm"]'))
+    code, _, err = person("submit", "deb:sid/greeter", "--config", config)
+    assert (code, "no configured archive carries the suite sid" in err) == (2, True)
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -84,6 +109,8 @@ def test_a_list_shortens_messages(ask: Ask, person: Person, config: Path) -> Non
         (("jobs", "priority", "1", "--to", "5000"), "5000 is not in the range"),
         (("submit", "deb:trixie"), "not a Debian target"),
         (("submit", "rpm:rawhide/bash"), "no origin for the ecosystem 'rpm'"),
+        (("submit", "pkg:deb/debian/greeter?arch=arm64&distro=trixie"), "expected the architectures amd64 and all"),
+        (("submit", "deb:forky/greeter"), "no configured mirror of debian has a suite forky"),
         (("workers", "revoke", "ab"), "expected the key of one worker, found 0"),
         (("workers", "token", "--role", "rebuild", "--domain", "a b"), "a word without comma"),
         (("workers", "token", "--role", "rebuild", "--domain", "a", "--expires", "soon"), "--expires"),
