@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -21,6 +23,11 @@ _AILING = 10
 _FAILED = 5
 _WINDOW = timedelta(hours=24)
 """Refusals and bad endings are counted over so long."""
+_OTHERWISE = ""
+_REASONS = 3
+"""So many of one subject's are told apart, and the others counted together: nobody fills the list by his own words."""
+_VARYING = re.compile(r"\b[0-9a-f]{8,}\b|\b[0-9]{4}-[0-9]{2}-[0-9]{2}\b|(?<![\w-])[0-9]+(?:\.[0-9]+)?(?![\w-])")
+"""Words of a reason that differ from one refusal to the next: digests, key ids and nonces; days; numbers."""
 _REFUSED = (
     EventKind.LEASE_REFUSED,
     EventKind.WORKER_REFUSED,
@@ -53,7 +60,7 @@ class Ailing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refusals:
-    """What was refused to somebody, how often within a day, and why at last."""
+    """What was refused to somebody for one reason, how often within a day, and in which words at last."""
 
     kind: EventKind
     subject: str
@@ -129,12 +136,16 @@ def _ailing(
 
 
 def _refusals(events: Sequence[Event], at: datetime) -> tuple[Refusals, ...]:
-    """Gather the events of the last day by who was refused what: a flood of one kind hides no other."""
-    found: dict[tuple[EventKind, str], Refusals] = {}
+    """Gather the events of the last day by who was refused what, and why: a flood of one kind hides no other."""
+    found: dict[tuple[EventKind, str, str], Refusals] = {}
+    reasons = defaultdict[tuple[EventKind, str], set[str]](set)
     for event in events:
         if event.kind in _REFUSED and event.at > at - _WINDOW:
-            before = found.pop((event.kind, event.subject), None)
-            found[event.kind, event.subject] = Refusals(
+            known, why = reasons[event.kind, event.subject], _VARYING.sub("…", event.detail)
+            why = why if why in known or len(known) < _REASONS else _OTHERWISE
+            known.add(why)
+            before = found.pop((event.kind, event.subject, why), None)
+            found[event.kind, event.subject, why] = Refusals(
                 kind=event.kind,
                 subject=event.subject,
                 count=1 + (before.count if before else 0),

@@ -15,14 +15,11 @@ from rebuilder.cli.words import short
 from rebuilder.errors import UsageError
 from rebuilder.model.codec import render_time
 from rebuilder.model.job import Job, JobKind, JobState
-from workers.verbs.place import counted, ledger_at, note, now, show, since
+from workers.verbs.place import WHY_LIMIT, counted, ledger_at, note, now, show, since
 
 if TYPE_CHECKING:
     from rebuilder.store.jobs import Jobs
     from rebuilder.store.selection import Selection
-
-_WHY_LIMIT = 160
-"""So much of a message is in a list; `jobs show` has all of it."""
 
 
 @click.group("jobs", context_settings=options.CONTEXT)
@@ -86,7 +83,7 @@ def list_jobs(limit: int, config: Path | None, *, as_json: bool, **wish: Any) ->
             j.new.purpose,
             since(j.changed_at, at),
             short(j.new.target),
-            one_line(_why(j), _WHY_LIMIT),
+            one_line(_why(j), WHY_LIMIT),
         )
         for j in found
     ]

@@ -14,6 +14,8 @@ import click
 from rebuilder.cli import options
 from rebuilder.cli.output import one_line, printable, say
 
+WHY_LIMIT = 160
+"""So much of a message is in a list, as wide as a terminal or two lines of it."""
 _NOTE_LIMIT = 1000
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import click
 
 from rebuilder.cli import options
-from rebuilder.cli.output import say, say_json
+from rebuilder.cli.output import one_line, say, say_json
 from rebuilder.model.codec import render_time
-from workers.verbs.place import counted, ledger_at, now, show, since
+from workers.verbs.place import WHY_LIMIT, counted, ledger_at, now, show, since
 from workers.verbs.quorum import there_are
 
 if TYPE_CHECKING:
@@ -56,7 +56,8 @@ def _tell(status: Status) -> None:
     for block in status.blocks:
         say(f"blocked {block.pattern}: {block.reason}")
     for event in status.events:
-        say(f"{render_time(event.at)}  {event.kind}  {event.subject}: {event.detail}")
+        say(f"{render_time(event.at)}  {event.kind}  {event.subject}: {one_line(event.detail, WHY_LIMIT)}")
+    _tell_where_all_is(status)
 
 
 def _tell_what_ails(status: Status) -> None:
@@ -74,6 +75,16 @@ def _tell_what_ails(status: Status) -> None:
             f"in a day {counted(worker.expired, 'lease')} expired, {worker.failed} failed"
         )
     for job in status.failed:
-        say(f"failed  job {job.id} {job.new.kind} {job.new.target}: {job.cause}: {job.message}")
+        say(f"failed  job {job.id} {job.new.kind} {job.new.target}: {job.cause}: {one_line(job.message, WHY_LIMIT)}")
     for refused in status.refusals:
-        say(f"refused {counted(refused.count, 'time')} in a day: {refused.kind}  {refused.subject}: {refused.detail}")
+        what = f"{refused.kind}  {refused.subject}: {one_line(refused.detail, WHY_LIMIT)}"
+        say(f"refused {counted(refused.count, 'time')} in a day: {what}")
+
+
+def _tell_where_all_is(status: Status) -> None:
+    """Say who has what was shortened above."""
+    if any(len(job.message) > WHY_LIMIT for job in status.failed):
+        say("`rebuilder jobs show JOB` has a job's message whole")
+    details = [*(each.detail for each in status.refusals), *(each.detail for each in status.events)]
+    if any(len(detail) > WHY_LIMIT for detail in details):
+        say("`rebuilder ledger events` has refusals and events whole")
