@@ -99,7 +99,12 @@ class Database:
         except (SQLAlchemyError, ImportError) as error:
             cause = error.orig if isinstance(error, DBAPIError) else error
             message = (str(cause).splitlines() or [type(cause).__name__])[0][:_NAME_LIMIT]
-            raise StorageFailure(f"the ledger {self.name}: {message}", hint=_hint(message)) from error
+            raise StorageFailure(f"the ledger {self.name}: {message}", hint=self._hint(message)) from error
+
+    def _hint(self, message: str) -> str:
+        where = "`rebuilder doctor` examines the state directory" if self.is_file else "look at the server's own log"
+        lower = message.lower()
+        return next((hint for word, hint in _HINTS if word in lower), where)
 
 
 _REMAKE = "move the file aside, then `rebuilder ledger rebuild` makes it again from the results"
@@ -115,12 +120,8 @@ _HINTS = (
     ("unable to open", "make the directory writable, or name another state directory"),
     ("password", "farm.database_password_file names the file with the right one"),
     ("refused", "start the server, or correct farm.database"),
+    ("timeout expired", "start the server, or correct farm.database"),
     ("resolve", "correct the host in farm.database"),
     ("does not exist", "create the user and the database, as docs/FARM.md says"),
     ("no module", "install rebuilder with its part for farms: pip install 'rebuilder[farm]'"),
 )
-
-
-def _hint(message: str) -> str:
-    lower = message.lower()
-    return next((hint for word, hint in _HINTS if word in lower), "`rebuilder doctor` examines the state directory")

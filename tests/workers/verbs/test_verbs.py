@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import sqlite3
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,6 +16,7 @@ from rebuilder.attest.keys import Role
 from rebuilder.attest.keystore import ensure_key
 from rebuilder.model.cause import Cause
 from rebuilder.model.job import JobKind, NewJob
+from rebuilder.store import engines
 from rebuilder.store.claiming import Offer
 from rebuilder.store.conclusions import Event, EventKind
 from rebuilder.store.database import Database
@@ -22,6 +24,7 @@ from rebuilder.store.jobs import Jobs
 from rebuilder.store.ledger import Ledger
 from rebuilder.store.workers import Grant, Workers
 from tests.archive.frozen import FrozenArchive
+from tests.servers import Postgres
 from tests.workers.verbs.conftest import Person, write_config
 
 Ask = Callable[..., Any]
@@ -352,17 +355,47 @@ def test_a_newer_ledger_is_refused(person: Person, config: Path) -> None:
     assert (code, "found 999" in err, "a newer rebuilder made it" in err) == (4, True, True)
 
 
-def test_a_database_that_refuses_is_named(
-    standard_archive: FrozenArchive, person: Person, tmp_path: Path, request: pytest.FixtureRequest
+@pytest.mark.parametrize(
+    ("place", "password", "message", "hint"),
+    [
+        (
+            "farm@HOST:PORT/farm",
+            "wrong",
+            "password authentication failed",
+            "farm.database_password_file names the file",
+        ),
+        ("nobody@HOST:PORT/farm", "", "password authentication failed", "farm.database_password_file names the file"),
+        ("farm@HOST:PORT/nowhere", "", 'database "nowhere" does not exist', "create the user and the database"),
+        ("farm@HOST:1/farm", "", "refused", "start the server, or correct farm.database"),
+        ("farm@HOST:SILENT/farm", "", "timeout", "start the server, or correct farm.database"),
+        ("farm@nowhere.invalid:PORT/farm", "", "nowhere.invalid", "correct the host in farm.database"),
+    ],
+    ids=["wrong-password", "unknown-user", "missing-database", "refused", "silent", "unknown-host"],
+)
+def test_a_database_that_refuses_is_named(  # noqa: PLR0917 - one case of the table, and who plays in it
+    place: str,
+    password: str,
+    message: str,
+    hint: str,
+    standard_archive: FrozenArchive,
+    person: Person,
+    tmp_path: Path,
+    postgres_server: Postgres,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A wrong password, a server that is not there: exit code 4, and a hint at the setting."""
-    server = request.getfixturevalue("postgres_server")
+    """Exit code 4, what the server said, and a hint at the setting; of the password nothing.
+
+    It is the right one, where the case names no other.
+    """
+    monkeypatch.setattr(engines, "_CONNECT_TIMEOUT_S", 2)
     secret = tmp_path / "password"
-    secret.write_text("wrong\n")
-    address = server.address.replace("+psycopg", "")
-    for port, message in ((str(server.port), "password"), ("1", "refused")):
-        place = address.replace(f":{server.port}/", f":{port}/")
-        more = f'[farm]\ndatabase = "{place}"\ndatabase_password_file = "{secret}"\n'
-        code, _, err = person("status", "--config", write_config(tmp_path, standard_archive, more))
-        assert (code, message in err, "farm.database" in err) == (4, True, True), err
-        assert "wrong" not in err
+    secret.write_text(f"{password or postgres_server.password}\n")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        place = place.replace("HOST", "127.0.0.1").replace("SILENT", str(silent.getsockname()[1]))
+        place = place.replace("PORT", str(postgres_server.port))
+        more = f'[farm]\ndatabase = "postgresql://{place}"\ndatabase_password_file = "{secret}"\n'
+        code, out, err = person("status", "--config", write_config(tmp_path, standard_archive, more))
+    assert (code, out) == (4, "")
+    said, told = err.splitlines()
+    assert (message in said, hint in told) == (True, True), err
+    assert secret.read_text().strip() not in err
