@@ -80,7 +80,9 @@ class LeaseApi:
             *health,
         ]
         handlers = {RebuilderError: _refuse, HTTPException: _refuse_http, Exception: _fail}
-        return Starlette(routes=routes, exception_handlers=handlers)
+        app = Starlette(routes=routes, exception_handlers=handlers)
+        app.router.redirect_slashes = False  # a path that is none is refused in our own words, and leads nowhere else
+        return app
 
     def _acting(
         self, kind: type[_Document], act: Callable[[Worker, _Document], object | None]

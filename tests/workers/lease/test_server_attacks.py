@@ -90,6 +90,15 @@ def test_attack_altered_path(served: Served, signer: KeySigner) -> None:
     refused(served.send("POST", "/v1/claim?job=1", CLAIM, fields), 401, "not one that key")
 
 
+def test_a_path_with_a_slash_behind_it_is_none(served: Served, signer: KeySigner) -> None:
+    """It is refused in the API's own words, and nobody is sent elsewhere, though it be signed for."""
+    blob = f"/v1/blobs/sha256/{served.office.desk.blobs.put(b'data').hex}/"
+    for method, path, body in (("GET", blob, b""), ("PUT", blob, b"data"), ("POST", "/v1/claim/", CLAIM)):
+        answer = served.send(method, path, body, served.signed(signer, method, path, body))
+        refused(answer, 404, "Not Found")
+        assert answer.history == []
+
+
 def test_attack_field_sent_twice(served: Served, signer: KeySigner) -> None:
     """Two signatures are none: there is nothing to choose from."""
     fields = served.signed(signer, "POST", "/v1/claim", CLAIM)
