@@ -20,6 +20,7 @@ from rebuilder.config import Settings
 from rebuilder.errors import RebuilderError
 from rebuilder.model import codec
 from rebuilder.model.digest import Digest
+from rebuilder.model.job import RetryRule
 from rebuilder.model.plan import ImageLock
 from rebuilder.origins.debian.image import suite_to_build_in
 from rebuilder.origins.debian.origin import DebianOrigin
@@ -32,8 +33,7 @@ from workers.starting import now
 LOOK_S = 5.0
 _ASKED_WITHIN = timedelta(days=1)
 """A planner's attempts are over long before that, and a later one asks again."""
-_FIRST_DELAY = timedelta(seconds=30)
-_LONGEST_DELAY = timedelta(hours=1)
+_AGAIN = RetryRule(attempts=None, first_delay_s=30, longest_delay_s=3600)
 
 Base = tuple[ImageLock, Digest]
 """A lock, and the blob of the root file system that was made from it."""
@@ -125,11 +125,9 @@ def _bootstrapped(lock: ImageLock, origin: DebianOrigin, at: datetime) -> Base:
 
 def _failed_again(before: Failure | None, error: RebuilderError, at: datetime) -> Failure:
     count = 1 if before is None else before.count + 1
-    delay = min(_FIRST_DELAY * 2.0 ** min(count - 1, 16), _LONGEST_DELAY)
-    structlog.stdlib.get_logger("bases").warning(
-        "not made", error=str(error), hint=error.hint, again_in_s=delay.total_seconds()
-    )
-    return Failure(count=count, again_at=at + delay, error=error)
+    delay_s = _AGAIN.delay_s(count)
+    structlog.stdlib.get_logger("bases").warning("not made", error=str(error), hint=error.hint, again_in_s=delay_s)
+    return Failure(count=count, again_at=at + timedelta(seconds=delay_s), error=error)
 
 
 def _give_back(root: Path) -> None:

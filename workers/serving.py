@@ -19,12 +19,8 @@ from workers.roles.place import Place, Step
 _PAUSE_S = 2.0
 
 
-def no_rest() -> None:
-    """Do nothing when nothing is owed."""
-
-
-def always_ready() -> None:
-    """Want nothing of this machine that could be away."""
+def do_nothing() -> None:
+    """Where something may be done, and nothing need be."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,9 +32,9 @@ class Post:
     place: Place
     leases: Leases
     heartbeat_s: float
-    rest: Callable[[], None] = no_rest
+    rest: Callable[[], None] = do_nothing
     """Called whenever nothing is owed: what can wait until then is done now."""
-    ready: Callable[[], None] = always_ready
+    ready: Callable[[], None] = do_nothing
     """Asked before a job is claimed; raises an error of ours when none can be done here now, so that others get it."""
 
 

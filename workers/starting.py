@@ -33,7 +33,7 @@ from workers.lease.http import Wire
 from workers.observing import Check
 from workers.roles.nowhere import Nowhere
 from workers.roles.place import Place, Step
-from workers.serving import Post, no_rest
+from workers.serving import Post, do_nothing
 from workers.tidied import tidied
 
 if TYPE_CHECKING:
@@ -229,22 +229,22 @@ def _step(kind: JobKind, settings: Settings) -> tuple[Step, Callable[[], None]]:
         case JobKind.PLAN:
             from workers.roles.planner import plan  # noqa: PLC0415 - of this role alone
 
-            return plan, no_rest
+            return plan, do_nothing
         case JobKind.REBUILD:
             from workers.roles.builder import rebuild  # noqa: PLC0415 - of this role alone
 
-            return rebuild, no_rest
+            return rebuild, do_nothing
         case JobKind.COMPARE:
             from workers.roles.comparer import compare  # noqa: PLC0415 - of this role alone
 
-            return compare, no_rest
+            return compare, do_nothing
         case JobKind.SIGN:
             from workers.roles.signer import signing_with  # noqa: PLC0415 - of this role alone
 
             file = settings.passphrase_file
             passphrase = passphrase_from_file(file) if file else None
             signer = open_signer(key_uri(settings.state, Role.ATTESTATION), passphrase=passphrase)
-            return signing_with(signer), no_rest
+            return signing_with(signer), do_nothing
         case JobKind.PUBLISH:
             from workers.roles.publisher import Publisher  # noqa: PLC0415 - of this role alone
 

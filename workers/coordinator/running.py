@@ -34,6 +34,7 @@ from workers.lease.server import LeaseApi
 from workers.metrics import Rooms
 from workers.observing import Check, health_app, health_routes, served
 from workers.running import Ports, Stopped, broker_check
+from workers.serving import do_nothing
 from workers.starting import attester_of, enrol_members, now, open_blobs
 
 _ENDS_WITHIN_S = 30.0
@@ -45,6 +46,7 @@ def run_coordinator(settings: Settings, ports: Ports, stopped: Stopped) -> None:
     database = open_database(settings, Preparation.MAKE)
     blobs = open_blobs(settings)
     local = blobs if isinstance(blobs, LocalBlobs) else blobs.cache
+    # Where it is the only place of a blob, every blob stays.
     shrink = do_nothing if blobs is local else shrinking(local, settings.cache_budget_bytes)
     coordinator = open_coordinator(settings, database, blobs, attester=attester_of(settings), now=now)
     key = ensure_key(settings.state, Role.COORDINATOR)
@@ -70,10 +72,6 @@ def run_coordinator(settings: Settings, ports: Ports, stopped: Stopped) -> None:
         finally:
             server.should_exit = True
             thread.join(_ENDS_WITHIN_S)
-
-
-def do_nothing() -> None:
-    """Keep every blob: here it is the only one."""
 
 
 def _directories(settings: Settings) -> dict[str, Path]:
