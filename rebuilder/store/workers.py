@@ -49,6 +49,16 @@ class Grant:
                 raise UsageError(f"{word!r}: a word without comma, plus, slash and space is expected")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Token:
+    """A token that nobody used yet, as the ledger knows it: without the secret."""
+
+    digest: Digest
+    """Of the secret: names the token, and enrols nobody."""
+    grant: Grant
+    expires_at: datetime
+
+
 class Key(Protocol):
     """A public key: its identity, and its text."""
 
@@ -84,6 +94,22 @@ class Workers:
         with self._database.write() as connection:
             connection.execute(_TOKENS.insert().values(**values))
         return secret
+
+    def unused_tokens(self, at: datetime) -> tuple[Token, ...]:
+        """Return the tokens that somebody could still enrol with, the first to expire first."""
+        unused = _TOKENS.c.used_by.is_(None) & (_TOKENS.c.expires_at > at)
+        query = sa.select(_TOKENS).where(unused).order_by(_TOKENS.c.expires_at, _TOKENS.c.digest)
+        with self._database.read() as connection:
+            return tuple(_token(row) for row in connection.execute(query))
+
+    def revoke_token(self, digest: Digest) -> None:
+        """Let nobody enrol with a token; raise UsageError for one that is unknown, or that a key was enrolled with."""
+        unused = (_TOKENS.c.digest == digest) & _TOKENS.c.used_by.is_(None)
+        with self._database.write() as connection:
+            if not connection.execute(_TOKENS.delete().where(unused)).rowcount:
+                raise UsageError(
+                    f"no unused token {digest.hex[:16]}", hint="if a key was enrolled with it, revoke that key"
+                )
 
     def enrol(self, token: str, key: Key, name: str, at: datetime) -> Worker:
         """Use up a token for a key; the same key may ask again, for the answer may have got lost.
@@ -179,6 +205,16 @@ def _required(connection: Connection, keyid: str) -> Worker:
 def _find(connection: Connection, keyid: str) -> Worker | None:
     row = connection.execute(sa.select(_WORKERS).where(_WORKERS.c.keyid == keyid)).first()
     return None if row is None else _worker(row)
+
+
+def _token(row: Row[Any]) -> Token:
+    grant = Grant(
+        roles=tuple(JobKind(word) for word in words(row.roles)),
+        fault_domain=row.domain,
+        tags=words(row.tags),
+        resources=tuple(ResourceClass(word) for word in words(row.resources)),
+    )
+    return Token(digest=row.digest, grant=grant, expires_at=row.expires_at)
 
 
 def _worker(row: Row[Any]) -> Worker:

@@ -10,6 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from rebuilder.errors import SignatureRefused, UsageError
+from rebuilder.model.digest import Digest
 from rebuilder.model.job import JobKind, ResourceClass
 from rebuilder.store import farm_tables
 from rebuilder.store.database import Database
@@ -47,6 +48,26 @@ def test_a_worker_is_what_its_token_says(workers: Workers) -> None:
     assert workers.find("k1") == worker
     assert workers.every() == (worker,)
     assert workers.find("k2") is None
+
+
+def test_an_unused_token_is_listed_and_revoked(workers: Workers) -> None:
+    """As long as somebody could enrol with it, by the digest of what was handed out; afterwards nobody can."""
+    late, soon = (workers.make_token(BUILD, NOON, expires=NOON + DAY * days) for days in (2, 1))
+    tokens = workers.unused_tokens(NOON)
+    assert [(each.digest, each.grant, each.expires_at) for each in tokens] == [
+        (Digest.of(soon.encode()), BUILD, NOON + DAY),
+        (Digest.of(late.encode()), BUILD, NOON + 2 * DAY),
+    ]
+    assert workers.unused_tokens(NOON + DAY) == tokens[1:]
+    workers.revoke_token(tokens[0].digest)
+    with pytest.raises(SignatureRefused, match="the enrolment token is unknown"):
+        workers.enrol(soon, Key("k1"), "builder-1", NOON)
+    workers.enrol(late, Key("k1"), "builder-1", NOON)
+    assert workers.unused_tokens(NOON) == ()
+    for gone in tokens:
+        with pytest.raises(UsageError, match=f"no unused token {gone.digest.hex[:16]}"):
+            workers.revoke_token(gone.digest)
+    assert workers.every() != ()
 
 
 def test_a_token_is_used_once(workers: Workers) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,12 +12,13 @@ from rebuilder.cli import options
 from rebuilder.cli.output import say, say_json
 from rebuilder.errors import UsageError
 from rebuilder.model.codec import render_time
+from rebuilder.model.digest import Digest
 from rebuilder.model.job import JobKind, ResourceClass, Worker
 from rebuilder.model.quantity import parse_duration
 from workers.verbs.place import ledger_at, note, now, show, since
 
 if TYPE_CHECKING:
-    from rebuilder.store.workers import Workers
+    from rebuilder.store.workers import Token, Workers
 _SIGNING = {JobKind.PLAN: "worker", JobKind.REBUILD: "builder", JobKind.COMPARE: "comparer"}
 """Kinds of jobs whose workers the signer knows by their keys, and in which role."""
 
@@ -31,10 +32,11 @@ def command() -> None:
 @options.config_option
 @options.json_option
 def list_workers(config: Path | None, *, as_json: bool) -> None:
-    """List every worker that ever enrolled."""
-    at, found = now(), _workers(config).every()
+    """List every worker that ever enrolled, and every token that one may still enrol with."""
+    at, workers = now(), _workers(config)
+    found, tokens = workers.every(), workers.unused_tokens(at)
     if as_json:
-        say_json({"workers": found})
+        say_json({"workers": found, "tokens": tokens})
         return
     rows = [
         (
@@ -47,6 +49,18 @@ def list_workers(config: Path | None, *, as_json: bool) -> None:
             since(each.seen_at, at),
         )
         for each in found
+    ]
+    rows += [
+        (
+            each.digest.hex[:16],
+            "",
+            f"token until {render_time(each.expires_at)}",
+            ",".join(each.grant.roles),
+            ",".join(each.grant.tags),
+            each.grant.fault_domain,
+            "-",
+        )
+        for each in tokens
     ]
     none = "no worker ever enrolled: `rebuilder workers token` is how one does"
     show(("key", "name", "state", "roles", "tags", "fault domain", "seen"), rows, none=none)
@@ -91,12 +105,14 @@ def token(  # noqa: PLR0913, PLR0917 - options of one verb
         resources=tuple(ResourceClass(each) for each in resources),
     )
     secret = _workers(config).make_token(grant, at, expires=until)
+    digest = Digest.of(secret.encode())
     if as_json:
-        say_json({"token": secret, "expires_at": until})
+        say_json({"token": secret, "digest": digest, "expires_at": until})
         return
     say(secret)
     note(
-        f"good for one key, until {render_time(until)}; it cannot be shown again",
+        f"good for one key, until {render_time(until)}, or `rebuilder workers revoke {digest.hex[:16]}`; "
+        "it cannot be shown again",
         f"on the worker, from a file: `python -m workers enrol {roles[0]} --name NAME --token-file FILE`",
     )
 
@@ -108,11 +124,18 @@ def token(  # noqa: PLR0913, PLR0917 - options of one verb
 def revoke(key: str, config: Path | None, *, as_json: bool) -> None:
     """Let a worker in no more, for ever; what it holds goes to others. KEY is its key's id, or the beginning of it.
 
-    The signer is not told: there, `rebuilder keys unenrol` has it refuse what the key signed.
+    The signer is not told: there, `rebuilder keys unenrol` has it refuse what the key signed. A token that nobody used
+    yet is revoked in the same way, by what `rebuilder workers list` calls it.
     """
-    workers = _workers(config)
+    workers, at = _workers(config), now()
+    if token := _token_named(workers, key, at):
+        workers.revoke_token(token.digest)
+        say_json({"revoked": token.digest}) if as_json else say(
+            f"revoked token {token.digest.hex[:16]}: nobody used it"
+        )
+        return
     worker = _named(workers, key)
-    workers.revoke(worker.keyid, now())
+    workers.revoke(worker.keyid, at)
     if as_json:
         say_json({"revoked": worker.keyid})
         return
@@ -150,6 +173,14 @@ def _named(workers: Workers, key: str) -> Worker:
             hint="`rebuilder workers list` shows them",
         )
     return found[0]
+
+
+def _token_named(workers: Workers, key: str, at: datetime) -> Token | None:
+    """Return the unused token whose name begins so; None when it is none, or when a worker's may be meant as well."""
+    name = key.removeprefix("sha256:")
+    found = [token for token in workers.unused_tokens(at) if name and token.digest.hex.startswith(name)]
+    is_worker = any(worker.keyid.startswith(key) for worker in workers.every())
+    return found[0] if len(found) == 1 and not is_worker else None
 
 
 def _duration(text: str) -> timedelta:

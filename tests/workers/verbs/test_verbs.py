@@ -14,7 +14,9 @@ import pytest
 
 from rebuilder.attest.keys import Role
 from rebuilder.attest.keystore import ensure_key
+from rebuilder.errors import SignatureRefused
 from rebuilder.model.cause import Cause
+from rebuilder.model.digest import Digest
 from rebuilder.model.job import JobKind, NewJob
 from rebuilder.store import engines
 from rebuilder.store.claiming import Offer
@@ -159,6 +161,29 @@ def test_workers_come_and_go(ask: Ask, person: Person, config: Path) -> None:
     assert ask("status")["backlog"]["by_state"] == [["leased", 1]]
     assert ask("workers", "revoke", key.keyid[:8]) == {"revoked": key.keyid}
     assert "revoked" in person("workers", "list", "--config", config)[1]
+
+
+def test_an_unused_token_is_taken_back(ask: Ask, person: Person, config: Path) -> None:
+    """Said when it is made, listed as long as it is good, revoked as a worker is; a used one is its worker's affair."""
+    words = ("workers", "token", "--role", "rebuild", "--domain", "cellar", "--config", config)
+    _, secret, err = person(*words)
+    name = Digest.of(secret.strip().encode()).hex[:16]
+    assert f"or `rebuilder workers revoke {name}`" in err
+    line = person("workers", "list", "--config", config)[1].splitlines()[1]
+    assert (line.split()[:3], line.split()[-3:]) == ([name, "token", "until"], ["rebuild", "cellar", "-"])
+    assert secret.strip() not in line
+    assert person("workers", "revoke", name, "--config", config) == (0, f"revoked token {name}: nobody used it\n", "")
+    assert ask("workers", "list") == {"workers": [], "tokens": []}
+    workers, at = Workers(ledger(config)), datetime.now(UTC)
+    key = ensure_key(config.parent / "key", Role.BUILDER)
+    with pytest.raises(SignatureRefused):
+        workers.enrol(secret.strip(), key, "one", at)
+    made = ask("workers", "token", "--role", "rebuild", "--domain", "cellar")
+    assert ask("workers", "revoke", made["digest"]) == {"revoked": made["digest"]}
+    made = ask("workers", "token", "--role", "rebuild", "--domain", "cellar")
+    workers.enrol(made["token"], key, "one", at)
+    code, _, err = person("workers", "revoke", made["digest"], "--config", config)
+    assert (code, "`rebuilder workers list` shows them" in err) == (2, True)
 
 
 def test_status_shows_what_somebody_must_know(ask: Ask, person: Person, config: Path) -> None:
