@@ -307,7 +307,9 @@ def _load(path: Path) -> dict[str, object]:
         with path.open("rb") as stream:
             data = stream.read(_FILE_LIMIT_BYTES + 1)
         if len(data) > _FILE_LIMIT_BYTES:
-            raise ConfigurationError(f"{path}: longer than {_FILE_LIMIT_BYTES} bytes")
+            raise ConfigurationError(
+                f"{path}: longer than {_FILE_LIMIT_BYTES} bytes", hint="name the right file with --config"
+            )
         return tomllib.loads(data.decode("utf-8"))
     except OSError as error:
         raise ConfigurationError(

@@ -31,6 +31,9 @@ _LARGEST_BYTES = 5 * 1024**3
 """What S3 takes in one request: https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html."""
 _PART_BYTES = 8 * 1024**2
 _MESSAGE_LIMIT = 300
+_SETTINGS = "correct farm.blobs, its endpoint and its key"
+_GONE = "`rebuilder submit` owes again what needs it"
+_STRANGE = "another program writes to the bucket: give the farm one of its own"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,9 +53,13 @@ class Bucket:
     def __post_init__(self) -> None:
         parts = urlsplit(self.endpoint)
         if parts.scheme not in {"http", "https"} or not parts.hostname:
-            raise ConfigurationError(f"object store {self.endpoint!r}: an http or https address is expected")
+            raise ConfigurationError(
+                f"object store {self.endpoint!r}: an http or https address is expected", hint=_SETTINGS
+            )
         if not (self.name and self.access_key_id and self.secret_access_key):
-            raise ConfigurationError(f"object store {self.endpoint}: a bucket, a key id and its secret are expected")
+            raise ConfigurationError(
+                f"object store {self.endpoint}: a bucket, a key id and its secret are expected", hint=_SETTINGS
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,10 +179,10 @@ class BucketBlobs:
                 try:
                     answer = obstore.get(self._store, _name(digest))
                 except FileNotFoundError:
-                    raise StorageFailure(f"blob {digest} is not in {self._where}") from None
+                    raise StorageFailure(f"blob {digest} is not in {self._where}", hint=_GONE) from None
                 # 2.
                 if answer.meta["size"] > limit_bytes:
-                    raise StorageFailure(f"blob {digest} is longer than {limit_bytes} bytes")
+                    raise StorageFailure(f"blob {digest} is longer than {limit_bytes} bytes", hint=_STRANGE)
                 # 3.
                 found = _write(answer.stream(min_chunk_size=_PART_BYTES), part, limit_bytes)
             if found != digest:
@@ -239,7 +246,7 @@ def _write(blocks: Iterator[bytes], target: IO[bytes], limit_bytes: int) -> Dige
     for block in blocks:
         size += len(block)
         if size > limit_bytes:
-            raise StorageFailure(f"an object is longer than {limit_bytes} bytes")
+            raise StorageFailure(f"an object is longer than {limit_bytes} bytes", hint=_STRANGE)
         hasher.update(block)
         target.write(block)
     return Digest(hasher.hexdigest())

@@ -107,7 +107,9 @@ def queues_of(kind: JobKind, tags: tuple[str, ...]) -> tuple[str, ...]:
         return (str(kind),)
     own = sorted(set(tags))
     if len(own) > _TAGS_LIMIT:
-        raise ConfigurationError(f"expected at most {_TAGS_LIMIT} tags, found {len(own)}")
+        raise ConfigurationError(
+            f"expected at most {_TAGS_LIMIT} tags, found {len(own)}", hint="name those alone that jobs ask for"
+        )
     wanted = tuple(chain.from_iterable(combinations(own, count) for count in range(len(own) + 1)))
     return tuple(rebuild_queue(resources, each) for resources in ResourceClass for each in wanted)
 

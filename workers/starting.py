@@ -137,7 +137,9 @@ def engine_of(settings: Settings, progress: Progress) -> Callable[[], Engine]:
 
 
 def _no_engine() -> Engine:
-    raise EngineFailure("this role has no engine: only planner and builders do")
+    raise EngineFailure(
+        "this role has no engine: only planner and builders do", hint="its program and the coordinator's may differ"
+    )
 
 
 def open_blobs(settings: Settings) -> LocalBlobs | BucketBlobs:
@@ -220,7 +222,9 @@ def _members(directory: Path) -> Iterator[Member]:
         try:
             yield codec.parse(read(path, limit_bytes=_MEMBER_LIMIT_BYTES), Member)
         except HostileInput as error:
-            raise ConfigurationError(f"{path}: expected a worker, found {str(error)[:200]}") from error
+            raise ConfigurationError(
+                f"{path}: expected a worker, found {str(error)[:200]}", hint="correct it, or remove it"
+            ) from error
 
 
 def _step(kind: JobKind, settings: Settings) -> tuple[Step, Callable[[], None]]:
@@ -256,7 +260,10 @@ def _ask(wire: Wire) -> None:
     """Raise NetworkFailure unless the coordinator answers."""
     answer = wire.ask("GET", "/v1/time", again=False)
     if answer.status != 200:
-        raise NetworkFailure(f"the coordinator answers with status {answer.status}")
+        raise NetworkFailure(
+            f"the coordinator answers with status {answer.status}",
+            hint="look at its log; farm.coordinator may name something else",
+        )
 
 
 def await_engine(

@@ -28,5 +28,7 @@ def _password(path: Path | None) -> str | None:
         return None
     line = read(path, limit_bytes=_PASSWORD_LIMIT_BYTES).decode("utf-8", "replace").partition("\n")[0].strip()
     if not line:
-        raise ConfigurationError(f"{path}: the first line holds no password")
+        raise ConfigurationError(
+            f"{path}: the first line holds no password", hint="write the password of farm.database's user there"
+        )
     return line

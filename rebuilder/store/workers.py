@@ -46,7 +46,9 @@ class Grant:
             raise UsageError("a worker without a role or a resource class could claim nothing", hint="name one of each")
         for word in (self.fault_domain, *self.tags):
             if not word or not set(word).isdisjoint(",/+ "):
-                raise UsageError(f"{word!r}: a word without comma, plus, slash and space is expected")
+                raise UsageError(
+                    f"{word!r}: a word without comma, plus, slash and space is expected", hint="for instance rack-1"
+                )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

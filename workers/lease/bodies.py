@@ -21,6 +21,17 @@ from rebuilder.model.digest import Digest
 from rebuilder.world.files import storage_errors
 
 _BLOCK = 1024 * 1024
+_SHORTER = "send less; the worker's program may be another one than the coordinator's"
+_ANNOUNCE = "say in Content-Length how many bytes follow"
+_NETWORK = "look at the network between, then send it again"
+
+
+class Refused(HTTPException):
+    """A refusal with what to do about it."""
+
+    def __init__(self, status: int, detail: str, *, hint: str) -> None:
+        super().__init__(status, detail)
+        self.hint = hint
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +63,7 @@ async def read_document(request: Request, limits: Limits) -> bytes:
         async for block in request.stream():
             data += block
             if len(data) > limits.document_bytes:
-                raise HTTPException(413, f"a body of more than {limits.document_bytes} bytes")
+                raise Refused(413, f"a body of more than {limits.document_bytes} bytes", hint=_SHORTER)
     return bytes(data)
 
 
@@ -71,7 +82,9 @@ async def received_blob(request: Request, expected: Digest, spool: Path, limits:
     with storage_errors(spool):
         spool.mkdir(parents=True, exist_ok=True)
         if shutil.disk_usage(spool).free - length < limits.reserve_bytes:
-            raise HTTPException(507, "the coordinator's disk is nearly full")
+            raise Refused(
+                507, "the coordinator's disk is nearly full", hint="free some space there: `python -m workers garbage`"
+            )
         with tempfile.TemporaryFile(dir=spool) as stream:
             async with _within(limits.blob_grace_s + length / limits.slowest_bytes_s):
                 found = await _spool(request, stream, length)
@@ -86,7 +99,7 @@ async def _spool(request: Request, stream: IO[bytes], length: int) -> Digest:
     async for block in request.stream():
         taken += len(block)
         if taken > length:
-            raise HTTPException(413, f"a body of more than the {length} bytes announced")
+            raise Refused(413, f"a body of more than the {length} bytes announced", hint=_ANNOUNCE)
         hasher.update(block)
         pending += block
         if len(pending) >= _BLOCK:
@@ -102,9 +115,9 @@ def _verify_length(request: Request, limit: int, *, is_required: bool) -> int:
     if text is None and not is_required:
         return 0
     if text is None or not text.isascii() or not text.isdigit():
-        raise HTTPException(411, "the length of the body is to be announced")
+        raise Refused(411, "the length of the body is to be announced", hint=_ANNOUNCE)
     if len(text) > 15 or int(text) > limit:
-        raise HTTPException(413, f"a body of {text[:20]} bytes; at most {limit} are taken")
+        raise Refused(413, f"a body of {text[:20]} bytes; at most {limit} are taken", hint=_SHORTER)
     return int(text)
 
 
@@ -114,6 +127,6 @@ async def _within(seconds: float) -> AsyncIterator[None]:
         async with asyncio.timeout(seconds):
             yield
     except TimeoutError as error:
-        raise HTTPException(408, f"the body did not come within {seconds:.0f} s") from error
+        raise Refused(408, f"the body did not come within {seconds:.0f} s", hint=_NETWORK) from error
     except ClientDisconnect as error:
-        raise HTTPException(400, "the body broke off") from error
+        raise Refused(400, "the body broke off", hint=_NETWORK) from error

@@ -29,6 +29,7 @@ from workers.lease.http import Answer, Wire
 from workers.lease.protocol import Claim, Forbidden
 
 BLOB_LIMIT_BYTES = 8 * 1024**3
+_GONE = "`rebuilder submit` owes again what needs it"
 _Document = TypeVar("_Document")
 
 
@@ -141,7 +142,7 @@ class RemoteBlobs:
             with tempfile.NamedTemporaryFile(dir=self._cache.root, prefix=".part-") as stream:
                 answer, found = self._wire.fetch(_place(digest), stream, limit_bytes=limit_bytes)
                 if answer.status == 404:
-                    raise StorageFailure(f"blob {digest} is neither here nor at the coordinator")
+                    raise StorageFailure(f"blob {digest} is neither here nor at the coordinator", hint=_GONE)
                 if answer.status != 200:
                     _raise(answer)
                 if found != digest:
@@ -158,7 +159,10 @@ def enrol(wire: Wire, key: PublicKey, token: str, name: str) -> tuple[messages.E
         _raise(answer)
     enrolled = _read(answer, messages.Enrolled)
     if enrolled.keyid != key.keyid:
-        raise NetworkFailure(f"enrolment: expected key {key.keyid[:16]}, found {enrolled.keyid[:16]}")
+        raise NetworkFailure(
+            f"enrolment: expected key {key.keyid[:16]}, found {enrolled.keyid[:16]}",
+            hint="somebody answers another worker's request: farm.coordinator must name the coordinator alone",
+        )
     return enrolled, parse_public_key(enrolled.coordinator_pem.encode("utf-8"))
 
 

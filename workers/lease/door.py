@@ -52,7 +52,10 @@ class Door:
         if message.method not in _SAFE and not self._members.remember(
             given.keyid, given.nonce, now, until=now + 2 * signature.CLOCK_TOLERANCE
         ):
-            repeated = SignatureRefused(f"worker {worker.name}: a request with nonce {given.nonce[:8]}… came before")
+            repeated = SignatureRefused(
+                f"worker {worker.name}: a request with nonce {given.nonce[:8]}… came before",
+                hint="somebody sends again what he heard: use https:// in farm.coordinator",
+            )
             raise self._recorded_refusal(repeated, given)
         self._members.seen(given.keyid, now)
         return worker
@@ -62,11 +65,13 @@ class Door:
         now = self._desk.now()
         key = parse_public_key(wanted.pem.encode("utf-8"))
         if not isinstance(load_pem_public_key(key.pem.encode()), Ed25519PublicKey):
-            raise HostileInput("a worker's key is an Ed25519 key, found another kind")
+            raise HostileInput("a worker's key is an Ed25519 key, found another kind", hint=_OWN)
         if not 1 <= len(wanted.name) <= NAME_LIMIT or not wanted.name.isprintable():
-            raise HostileInput(f"a worker's name is a line of 1 to {NAME_LIMIT} characters")
+            raise HostileInput(
+                f"a worker's name is a line of 1 to {NAME_LIMIT} characters", hint="choose another --name"
+            )
         if not 1 <= len(wanted.token) <= TOKEN_LIMIT or not wanted.token.isascii():
-            raise HostileInput(f"an enrolment token has 1 to {TOKEN_LIMIT} plain characters")
+            raise HostileInput(f"an enrolment token has 1 to {TOKEN_LIMIT} plain characters", hint=_PRINTED)
         signature.verify(message, given, key, now)
         try:
             return self._members.enrol(wanted.token, key, wanted.name, now)
@@ -79,4 +84,6 @@ class Door:
         return error
 
 
+_OWN = "`python -m workers enrol` makes one"
+_PRINTED = "the file holds what `rebuilder workers token` printed, and nothing else"
 _ENROL = "the operator enrols workers: `rebuilder workers token`, see docs/FARM.md"

@@ -34,6 +34,7 @@ _BLOCK = 256 * 1024
 _NO_BODY = Digest.of(b"")
 _MEANINGS = {401: "the request is signed wrongly", 403: "this worker's key is not enrolled, or was revoked"}
 """Of answers without words: those to HEAD have none."""
+_OTHER = "farm.coordinator may name something else"
 _NO_ROOM = 507
 """Of a server's failures the one that to ask again at once does not change."""
 
@@ -85,7 +86,10 @@ class Wire:
         """Talk to the coordinator at `base`; `authority` is the file with the certificate authority for https."""
         parts = urlsplit(base)
         if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
-            raise ConfigurationError(f"coordinator: expected http:// or https:// and a host, found {base[:80]!r}")
+            raise ConfigurationError(
+                f"coordinator: expected http:// or https:// and a host, found {base[:80]!r}",
+                hint="correct farm.coordinator: http://HOST:8700, or https:// and the name of the proxy before it",
+            )
         self._base = base.rstrip("/")
         self._prefix = parts.path.rstrip("/")
         self._signer = signer
@@ -202,9 +206,12 @@ class Wire:
         while block := response.raw.read1(_BLOCK, decode_content=False):
             taken += len(block)
             if taken > limit:
-                raise NetworkFailure(f"coordinator: an answer of more than {limit} bytes")
+                raise NetworkFailure(f"coordinator: an answer of more than {limit} bytes", hint=_OTHER)
             if time.monotonic() - started > grace_s + taken / self._patience.slowest_bytes_s:
-                raise NetworkFailure(f"coordinator: too slow: {taken} bytes in {time.monotonic() - started:.0f} s")
+                took_s = time.monotonic() - started
+                raise NetworkFailure(
+                    f"coordinator: too slow: {taken} bytes in {took_s:.0f} s", hint="look at the network between"
+                )
             yield block
 
     def _session(self) -> requests.Session:

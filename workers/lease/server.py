@@ -39,7 +39,7 @@ from rebuilder.model.job import Worker
 from rebuilder.store.workers import Workers
 from workers.lease import messages, signature
 from workers.lease.allowance import Allowance, QuotaUsedUp
-from workers.lease.bodies import Limits, announced_length, read_document, received_blob
+from workers.lease.bodies import Limits, Refused, announced_length, read_document, received_blob
 from workers.lease.connections import PatientFile
 from workers.lease.desk import Desk
 from workers.lease.door import Door
@@ -152,14 +152,17 @@ class LeaseApi:
         digest = _named_blob(request)
         worker, signed = await self._admitted(request, None)
         if signed != digest:
-            raise DigestMismatch(f"blob: expected {digest} as it is named, found {signed} as it is signed")
+            raise DigestMismatch(
+                f"blob: expected {digest} as it is named, found {signed} as it is signed",
+                hint="sign for the digest that the path names",
+            )
         if await run_in_threadpool(self._desk.blobs.has, digest):
             return _json(messages.Accepted(), closes=True)
         try:
             await self._receive(request, digest, worker)
         except QuotaUsedUp as error:
             await run_in_threadpool(self._desk.upload_refused, worker, str(error))
-            raise HTTPException(507, str(error)) from error
+            raise Refused(507, str(error), hint="it is more tomorrow; farm.upload_quota says how much") from error
         return _json(messages.Accepted(), status=201)
 
     async def _receive(self, request: Request, digest: Digest, worker: Worker) -> None:
@@ -235,8 +238,9 @@ async def _refuse(request: Request, error: Exception) -> Response:
 
 async def _refuse_http(request: Request, error: Exception) -> Response:
     status, detail = (error.status_code, error.detail) if isinstance(error, HTTPException) else (500, "")
+    hint = error.hint if isinstance(error, Refused) else None
     del request
-    return _json(messages.Problem(error=detail), status=status, closes=True)
+    return _json(messages.Problem(error=detail, hint=hint), status=status, closes=True)
 
 
 async def _fail(request: Request, error: Exception) -> Response:

@@ -101,9 +101,9 @@ def verify(message: Message, signature: RequestSignature, key: PublicKey, now: d
     """
     verify_time(signature, now)
     if signature.body != message.body:
-        raise SignatureRefused(f"body: expected {signature.body} as it was signed, found {message.body}")
+        raise SignatureRefused(f"body: expected {signature.body} as it was signed, found {message.body}", hint=_HOW)
     if signature.keyid != key.keyid:
-        raise SignatureRefused(f"signed by key {signature.keyid[:16]}, expected {key.keyid[:16]}")
+        raise SignatureRefused(f"signed by key {signature.keyid[:16]}, expected {key.keyid[:16]}", hint=_HOW)
     key.verify(signature.signature, _base(message, signature.parameters))
 
 
@@ -140,7 +140,7 @@ def _read_bytes(text: str, label: str, name: str) -> bytes:
     try:
         return base64.b64decode(found["data"], validate=True)
     except binascii.Error as error:
-        raise SignatureRefused(f"{name}: not standard base64") from error
+        raise SignatureRefused(f"{name}: not standard base64", hint=_HOW) from error
 
 
 _HOW = "requests are signed as docs/FARM.md says, with the key that the worker was enrolled with"

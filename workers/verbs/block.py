@@ -46,9 +46,11 @@ def add(pattern: str, reason: str, config: Path | None, *, as_json: bool) -> Non
     try:
         verify_pattern(pattern)
     except ValueError as error:
-        raise UsageError(str(error)) from error
+        raise UsageError(str(error), hint="for instance cjson, or 'linux-*'") from error
     if not reason.strip():
-        raise UsageError("a block without a reason is forgotten by nobody and understood by nobody")
+        raise UsageError(
+            "a block without a reason is forgotten by nobody and understood by nobody", hint="say why, with --reason"
+        )
     held = _blocks(config).block(Block(pattern=pattern, reason=reason), now())
     say_json({"pattern": pattern, "held": held}) if as_json else say(
         f"{pattern} is blocked; {counted(held, 'job')} held until `rebuilder block remove`"

@@ -187,7 +187,7 @@ def _duration(text: str) -> timedelta:
     try:
         return parse_duration(text)
     except ValueError as error:
-        raise UsageError(f"--expires: {error}") from error
+        raise UsageError(f"--expires: {error}", hint="for instance --expires '2 h'") from error
 
 
 def _state(worker: Worker) -> str:

@@ -125,6 +125,7 @@ def test_the_last_of_the_disk_is_nobodys(office: Office, tmp_path: Path) -> None
         path = f"/v1/blobs/sha256/{Digest.of(data).hex}"
         answer = served.send("PUT", path, data, served.signed(signer, "PUT", path, data))
         refused(answer, 507, "the coordinator's disk is nearly full")
+        assert "`python -m workers garbage`" in answer.json()["hint"]
         assert served.office.events() == []
         assert not served.office.desk.blobs.has(Digest.of(data))
 

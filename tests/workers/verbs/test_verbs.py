@@ -127,10 +127,10 @@ def test_a_suite_is_asked_for_once(person: Person, tmp_path: Path, standard_arch
     ],
 )
 def test_what_cannot_be_done(words: tuple[str, ...], message: str, person: Person, config: Path) -> None:
-    """Exit code 2, and the reason."""
+    """Exit code 2, the reason, and what to do."""
     more = () if words == ("statos",) else ("--config", config)
     code, _, err = person(*words, *more)
-    assert (code, message in err) == (2, True), err
+    assert (code, message in err, "hint: " in err) == (2, True, True), err
 
 
 def test_workers_come_and_go(ask: Ask, person: Person, config: Path) -> None:
