@@ -2,6 +2,10 @@
 
 Settings follow from measurements (docs/FARM.md): late acknowledgement, one message at a time, JSON alone, no results, a
 visibility timeout above any job's length. Celery's own signing is not used: a wake-up is signed by the application.
+
+The client is to try nothing again by itself (`retry_on_timeout`, `retry_on_error`): a connection that was lost is for
+Celery to know of. Where Redis answers again at once, the one for remote control would else be made anew without a
+subscription, and read without a time limit: its worker waits for words that never come, and hears of no work any more.
 """
 
 from __future__ import annotations
@@ -57,7 +61,6 @@ def make_app(farm: FarmSettings) -> Celery:
             "visibility_timeout": VISIBILITY_S,
             "socket_timeout": 30,
             "socket_connect_timeout": _CONNECT_S,
-            "retry_on_timeout": True,
         },
     )
     return app

@@ -2,6 +2,9 @@
 
 As it is, one element of a queue that is no JSON, or no message of kombu's, ends each worker that takes it: it comes as
 an exception out of the event loop. Whoever can write to a queue could stop all of its workers with a few bytes.
+
+And an acknowledgement that a broker which is away does not take would count as a message in hand for good: a worker
+that takes one message at a time would never ask for another one.
 """
 
 from __future__ import annotations
@@ -14,7 +17,19 @@ from kombu.transport import redis
 _log = logging.getLogger(__name__)
 
 
+class _QoS(redis.QoS):
+    def ack(self, delivery_tag: str) -> None:
+        """Acknowledge, and have the hand free whether the broker learned of it or not: its own copy expires."""
+        try:
+            super().ack(delivery_tag)  # type: ignore[no-untyped-call] # kombu has no types
+        except Exception:
+            self._quick_ack(delivery_tag)
+            raise
+
+
 class _Channel(redis.Channel):
+    QoS = _QoS
+
     def _brpop_read(self, **options: Any) -> bool:  # noqa: ANN401 - kombu's own
         """Take one element; whatever is wrong with it, the next one is taken after it."""
         try:

@@ -13,10 +13,11 @@ import redis as redis_client
 
 from rebuilder.model.job import JobKind
 from rebuilder.store.conclusions import EventKind
-from tests.workers.faults.farm import OFFICE, Farm
+from tests.workers.faults.farm import BUILDERS, OFFICE, Farm
 from tests.workers.faults.outcome import outcome_of
 
 Say = Callable[[str], None]
+WORKERS = (OFFICE, *BUILDERS)
 
 
 @contextmanager
@@ -125,6 +126,25 @@ def test_paused(farm: Farm, seconds: int, say: Say) -> None:
     finally:
         os.kill(process.pid, signal.SIGCONT)
     verify_whole(farm, say, f"Redis paused for {seconds} s while jobs run")
+
+
+@pytest.mark.parametrize("role", ["pubsub", "normal"])
+def test_connections_cut(farm: Farm, role: str, say: Say) -> None:
+    """All connections of a kind end while Redis stays, so that to connect anew succeeds at once: everybody works on.
+
+    Those for publish and subscribe are the workers' remote control. It works afterwards as well.
+    """
+    with client(farm) as broker:
+        _wait_for_everybody(farm, broker)
+        cut = broker.client_kill_filter(_type=role, skipme=True)
+        assert cut >= len(WORKERS)
+        _wait_for_everybody(farm, broker)
+    farm.owe(*names(f"cut-{role}", 2))
+    verify_whole(farm, say, f"{cut} {role} connections cut")
+
+
+def _wait_for_everybody(farm: Farm, broker: redis_client.Redis) -> None:
+    farm.wait(lambda: len(broker.client_list(_type="pubsub")) == len(WORKERS), "not everybody is there", patience_s=60)
 
 
 def test_out_of_memory(farm: Farm, say: Say) -> None:

@@ -1,0 +1,42 @@
+"""Celery's way to a real Redis, when Redis goes away."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from celery import Celery  # type: ignore[import-untyped] # Celery has no types
+
+from rebuilder.config import FarmSettings
+from tests.servers import redis
+from workers.app import make_app
+
+
+def test_an_acknowledgement_that_fails_keeps_no_hand_full(tmp_path: Path) -> None:
+    """Who takes one message at a time takes the next one, also when the broker never learned that the first was done.
+
+    The failure is raised all the same, for Celery to log.
+    """
+    with redis(tmp_path / "redis") as server:
+        (tmp_path / "password").write_text(server.password)
+        farm = FarmSettings(broker=server.place, broker_password_file=tmp_path / "password")
+        taken: list[Any] = []
+        app = make_app(farm)
+        with app.connection_for_read() as connection, connection.channel() as channel:
+            _take_one(app, connection, channel, taken)
+            assert not channel.qos.can_consume()
+            server.stop(kill=True)
+            with pytest.raises(connection.connection_errors):
+                taken[0].ack()
+            assert channel.qos.can_consume()
+            server.start()
+
+
+def _take_one(app: Celery, connection: Any, channel: Any, taken: list[Any]) -> None:
+    queue = app.amqp.queues["plan"](channel)
+    queue.declare()
+    channel.basic_qos(0, 1, False)  # noqa: FBT003 - AMQP's signature: size, count, whether for all channels
+    connection.Producer(channel).publish({}, routing_key="plan")
+    with app.amqp.Consumer(channel, [queue], callbacks=[lambda _, message: taken.append(message)]):
+        connection.drain_events(timeout=10)
