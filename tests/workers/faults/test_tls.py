@@ -23,7 +23,6 @@ from workers.lease.http import Patience, Wire
 _HERE, _ELSEWHERE = "127.0.0.1", "127.0.0.2"
 
 
-@pytest.mark.slow
 def test_a_farm_behind_tls(say: Callable[[str], None]) -> None:
     """Wake-ups, leases and blobs go through TLS alone, also when Redis was killed: every job is done.
 
