@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import sqlite3
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,10 +14,8 @@ import pytest
 from rebuilder.attest.keys import Role
 from rebuilder.attest.keystore import ensure_key
 from rebuilder.errors import SignatureRefused
-from rebuilder.model.cause import Cause
 from rebuilder.model.digest import Digest
 from rebuilder.model.job import JobKind, NewJob
-from rebuilder.store import engines
 from rebuilder.store.claiming import Offer
 from rebuilder.store.conclusions import Event, EventKind
 from rebuilder.store.database import Database
@@ -26,7 +23,6 @@ from rebuilder.store.jobs import Jobs
 from rebuilder.store.ledger import Ledger
 from rebuilder.store.workers import Grant, Workers
 from tests.archive.frozen import FrozenArchive
-from tests.servers import Postgres
 from tests.workers.verbs.conftest import Person, write_config
 
 Ask = Callable[..., Any]
@@ -249,58 +245,6 @@ def test_status_names_who_ails_and_what_nobody_does(ask: Ask, person: Person, co
     assert ask("status")["ailing"] == []
 
 
-def test_refusals_are_counted_by_their_reason(ask: Ask, config: Path) -> None:
-    """Numbers, days, key ids and digests make no reason another one; a worker's name does, and so do other words.
-
-    Who writes reasons of his own is counted together after the third, and hides nobody else's.
-    """
-    details = [
-        "job 5: worker builder-1 (00112233aabbccdd) sent 1.5 GiB at 2026-11-24 12:00:09",
-        "job 77: worker builder-1 (99112233aabbccdd) sent 23 GiB at 2026-11-23 01:00:00",
-        "job 5: worker builder-2 (00112233aabbccdd) sent 1.5 GiB at 2026-11-24 12:00:09",
-        f"blob: expected sha256:{'a1' * 32}, found sha256:{'b2' * 32}",
-        f"blob: expected sha256:{'c3' * 32}, found sha256:{'d4' * 32}",
-        *(f"invented {word}" for word in ("one", "two", "three", "four")),
-    ]
-    recorded, at = Ledger(ledger(config)), datetime.now(UTC)
-    for subject, said in (("quiet", details[:1]), ("loud", details)):
-        for detail in said:
-            recorded.record_event(Event(kind=EventKind.REPORT_REFUSED, subject=subject, detail=detail, at=at))
-    refusals = [(each["subject"], each["count"], each["detail"]) for each in ask("status")["refusals"]]
-    assert refusals == [
-        ("quiet", 1, details[0]),
-        ("loud", 2, details[1]),
-        ("loud", 1, details[2]),
-        ("loud", 2, details[4]),
-        ("loud", 4, "invented four"),
-    ]
-
-
-def test_status_shortens_what_somebody_wrote_long(ask: Ask, person: Person, config: Path) -> None:
-    """Of a failed job and of an event both ends of a long message, and who has all of it; `--json` has it whole."""
-    said, where = "begin " + "x" * 800 + " end", ("`rebuilder jobs show JOB`", "`rebuilder ledger events`")
-    ask("submit", GREETER)
-    out = person("status", "--config", config)[1]
-    assert not any(words in out for words in where)
-    database, at = ledger(config), datetime.now(UTC)
-    workers, jobs = Workers(database), Jobs(database)
-    key = ensure_key(config.parent / "key", Role.BUILDER)
-    grant = Grant(roles=(JobKind.PLAN,), fault_domain="cellar")
-    worker = workers.enrol(workers.make_token(grant, at, expires=at + timedelta(hours=1)), key, "one", at)
-    lease = jobs.claim(Offer(worker=worker, kind=JobKind.PLAN), at, lease=timedelta(minutes=1))
-    assert lease is not None
-    jobs.fail(lease.job.id, lease.job.fence, key.keyid, cause=Cause.UNTRUSTED_INPUT, message=said, at=at)
-    for kind in (EventKind.REPORT_REFUSED, EventKind.ARTIFACT_CHANGED):
-        Ledger(database).record_event(Event(kind=kind, subject="one", detail=said, at=at))
-    out = person("status", "--config", config)[1]
-    assert [out.count(words) for words in ("begin x", "x end", *where)] == [3, 3, 1, 1]
-    assert max(map(len, out.splitlines())) < 300
-    status = ask("status")
-    assert {status["failed"][0]["message"], status["refusals"][0]["detail"], status["events"][0]["detail"]} == {said}
-    assert person("jobs", "show", str(lease.job.id), "--config", config)[1].count("x") >= 800
-    assert person("ledger", "events", "--config", config)[1].count("x") >= 1600
-
-
 def test_a_quorum_that_cannot_be_reached_is_said(ask: Ask, person: Person, config: Path) -> None:
     """By `submit` and `sync` when it is asked for, with what to do, and by `status` as long as something waits."""
     code, out, err = person("submit", GREETER, "--quorum", "2", "--config", config)
@@ -378,49 +322,3 @@ def test_a_newer_ledger_is_refused(person: Person, config: Path) -> None:
         connection.execute("PRAGMA user_version = 999")
     code, _, err = person("status", "--config", config)
     assert (code, "found 999" in err, "a newer rebuilder made it" in err) == (4, True, True)
-
-
-@pytest.mark.parametrize(
-    ("place", "password", "message", "hint"),
-    [
-        (
-            "farm@HOST:PORT/farm",
-            "wrong",
-            "password authentication failed",
-            "farm.database_password_file names the file",
-        ),
-        ("nobody@HOST:PORT/farm", "", "password authentication failed", "farm.database_password_file names the file"),
-        ("farm@HOST:PORT/nowhere", "", 'database "nowhere" does not exist', "create the user and the database"),
-        ("farm@HOST:1/farm", "", "refused", "start the server, or correct farm.database"),
-        ("farm@HOST:SILENT/farm", "", "timeout", "start the server, or correct farm.database"),
-        ("farm@nowhere.invalid:PORT/farm", "", "nowhere.invalid", "correct the host in farm.database"),
-    ],
-    ids=["wrong-password", "unknown-user", "missing-database", "refused", "silent", "unknown-host"],
-)
-def test_a_database_that_refuses_is_named(  # noqa: PLR0917 - one case of the table, and who plays in it
-    place: str,
-    password: str,
-    message: str,
-    hint: str,
-    standard_archive: FrozenArchive,
-    person: Person,
-    tmp_path: Path,
-    postgres_server: Postgres,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """Exit code 4, what the server said, and a hint at the setting; of the password nothing.
-
-    It is the right one, where the case names no other.
-    """
-    monkeypatch.setattr(engines, "_CONNECT_TIMEOUT_S", 2)
-    secret = tmp_path / "password"
-    secret.write_text(f"{password or postgres_server.password}\n")
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        place = place.replace("HOST", "127.0.0.1").replace("SILENT", str(silent.getsockname()[1]))
-        place = place.replace("PORT", str(postgres_server.port))
-        more = f'[farm]\ndatabase = "postgresql://{place}"\ndatabase_password_file = "{secret}"\n'
-        code, out, err = person("status", "--config", write_config(tmp_path, standard_archive, more))
-    assert (code, out) == (4, "")
-    said, told = err.splitlines()
-    assert (message in said, hint in told) == (True, True), err
-    assert secret.read_text().strip() not in err
