@@ -18,17 +18,21 @@ from rebuilder.errors import RebuilderError
 from rebuilder.model.job import JobKind
 from rebuilder.progress import Silent
 from rebuilder.store.blobs import LocalBlobs
-from workers.observing import configure_logs, health_app, served
+from workers.listening import served
+from workers.observing import configure_logs, health_app
 from workers.running import Ports, run_web, run_worker
 from workers.starting import now, open_blobs
 
+_PORT = click.IntRange(1, 65535)
 _KINDS = tuple(kind.value for kind in JobKind)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--config", type=click.Path(path_type=Path), help="rebuilder.toml to read instead of the usual one.")
 @click.option("--host", default="0.0.0.0", show_default=True, help="Address to listen on.")  # noqa: S104 - a container
-@click.option("--health-port", default=9100, show_default=True, help="Port of /healthz, /readyz and /metrics.")
+@click.option(
+    "--health-port", default=9100, type=_PORT, show_default=True, help="Port of /healthz, /readyz and /metrics."
+)
 @click.pass_context
 def main(context: click.Context, config: Path | None, host: str, health_port: int) -> None:
     """Run one part of a farm until it is told to stop."""
@@ -50,7 +54,7 @@ def _stopping() -> Event:
 
 
 @main.command()
-@click.option("--port", default=8700, show_default=True, help="Port of the lease API.")
+@click.option("--port", default=8700, type=_PORT, show_default=True, help="Port of the lease API.")
 @click.pass_obj
 def coordinator(given: tuple[Settings, str, int], port: int) -> None:
     """Serve the lease API and sweep. An empty ledger gets its tables; one of an older schema is refused."""
@@ -61,7 +65,7 @@ def coordinator(given: tuple[Settings, str, int], port: int) -> None:
 
 
 @main.command()
-@click.option("--port", default=8080, show_default=True, help="Port of the results.")
+@click.option("--port", default=8080, type=_PORT, show_default=True, help="Port of the results.")
 @click.pass_obj
 def web(given: tuple[Settings, str, int], port: int) -> None:
     """Serve the results."""

@@ -8,13 +8,11 @@ the key are there. Neither tells a stranger more than a word and the name of the
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from typing import Any, TextIO
 
 import structlog
-import uvicorn
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from starlette.applications import Starlette
@@ -115,16 +113,3 @@ def health_routes(checks: Mapping[str, Check], registry: CollectorRegistry) -> l
 def health_app(checks: Mapping[str, Check], registry: CollectorRegistry) -> Starlette:
     """A role's own little application, for roles that serve nothing else."""
     return Starlette(routes=health_routes(checks, registry))
-
-
-@contextmanager
-def served(app: Starlette, *, host: str, port: int) -> Iterator[None]:
-    """Serve an application from a thread as long as the context lasts, beside whatever the process does."""
-    server = uvicorn.Server(uvicorn.Config(app, host=host, port=port, log_config=None, access_log=False))
-    thread = threading.Thread(target=server.run, name="health", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        server.should_exit = True
-        thread.join(timeout=10)

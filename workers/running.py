@@ -23,8 +23,9 @@ from rebuilder.model.digest import Digest
 from rebuilder.model.job import JobKind, ResourceClass
 from workers.app import make_app, rebuild_queue, verify_broker
 from workers.lease.protocol import Claim
+from workers.listening import served
 from workers.metrics import Disk, Timed, WorkerMetrics, gathered
-from workers.observing import Check, bound, health_app, served
+from workers.observing import Check, bound, health_app
 from workers.roles.place import Place, Step
 from workers.serving import Post, serve
 from workers.starting import Opened, open_worker

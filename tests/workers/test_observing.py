@@ -19,7 +19,8 @@ from starlette.applications import Starlette
 
 from rebuilder.errors import EngineFailure, StorageFailure
 from tests.servers import free_port
-from workers.observing import bound, configure_logs, health_app, served
+from workers.listening import served
+from workers.observing import bound, configure_logs, health_app
 
 
 @pytest.fixture

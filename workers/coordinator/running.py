@@ -31,8 +31,9 @@ from workers.lease.bodies import Limits
 from workers.lease.connections import make_server
 from workers.lease.desk import nobody_to_wake
 from workers.lease.server import LeaseApi
+from workers.listening import running, served
 from workers.metrics import Rooms
-from workers.observing import Check, health_app, health_routes, served
+from workers.observing import Check, health_app, health_routes
 from workers.running import Ports, Stopped, broker_check
 from workers.serving import do_nothing
 from workers.starting import attester_of, enrol_members, now, open_blobs
@@ -63,15 +64,13 @@ def run_coordinator(settings: Settings, ports: Ports, stopped: Stopped) -> None:
     limits = Limits(day_bytes=settings.farm.upload_quota_bytes)
     api = LeaseApi(desk, coordinator.workers, key, spool=spool, limits=limits)
     server = make_server(api.app(health_routes(checks, registry)), ports.host, ports.service)
-    thread = threading.Thread(target=server.run, name="lease-api", daemon=True)
     # Whoever prunes caches leaves these blobs alone.
-    with in_use(settings), served(health_app(checks, registry), host=ports.host, port=ports.health):
-        thread.start()
-        try:
-            _sweep_until(stopped, coordinator, Leadership(database), wake, shrink)
-        finally:
-            server.should_exit = True
-            thread.join(_ENDS_WITHIN_S)
+    with (
+        in_use(settings),
+        served(health_app(checks, registry), host=ports.host, port=ports.health),
+        running(server, ends_within_s=_ENDS_WITHIN_S),
+    ):
+        _sweep_until(stopped, coordinator, Leadership(database), wake, shrink)
 
 
 def _directories(settings: Settings) -> dict[str, Path]:
