@@ -36,9 +36,10 @@ def cancel(connection: Connection, wanted: Clause, at: datetime, reason: str) ->
 def retry(connection: Connection, wanted: Clause, at: datetime) -> int:
     """Owe again what stopped, with all its attempts; of several plans of a target the newest, if none is owed.
 
-    A blocked package's jobs stay as they are: `Blocks.unblock` frees those that the block holds.
+    A blocked package's jobs stay as they are: `Blocks.unblock` frees those that the block holds. So do jobs of which
+    nothing could follow any more (`count_settled`).
     """
-    again = wanted & _JOBS.c.state.in_(_STOPPED) & ~_has_newer_plan() & ~blocked(connection)
+    again = wanted & _JOBS.c.state.in_(_STOPPED) & ~_has_newer_plan() & ~blocked(connection) & ~_is_settled()
     numbers = connection.scalars(sa.select(_JOBS.c.id).where(again).order_by(_JOBS.c.id).with_for_update()).all()
     values = {"state": JobState.READY, "attempts": 0, "not_before": None, "cancel": False, "message": ""}
     for start in range(0, len(numbers), 500):
@@ -52,6 +53,12 @@ def retry(connection: Connection, wanted: Clause, at: datetime) -> int:
 def count_blocked(connection: Connection, wanted: Clause) -> int:
     """Count what `retry` leaves alone because its package is blocked."""
     clause = wanted & _JOBS.c.state.in_(_STOPPED) & blocked(connection)
+    return connection.scalar(sa.select(sa.func.count()).select_from(_JOBS).where(clause)) or 0
+
+
+def count_settled(connection: Connection, wanted: Clause) -> int:
+    """Count what `retry` leaves alone because what is published of its case is decided."""
+    clause = wanted & _JOBS.c.state.in_(_STOPPED) & _is_settled()
     return connection.scalar(sa.select(sa.func.count()).select_from(_JOBS).where(clause)) or 0
 
 
@@ -95,3 +102,11 @@ def _has_newer_plan() -> Clause:
     later = other.c.state.in_(_ENDED) & (other.c.id > _JOBS.c.id)
     same = (other.c.kind == JobKind.PLAN) & (other.c.target == _JOBS.c.target) & (other.c.id != _JOBS.c.id)
     return (_JOBS.c.kind == JobKind.PLAN) & sa.exists().where(same & (owed | later))
+
+
+def _is_settled() -> Clause:
+    """Whether a job's case is published, or what will be is decided: no rebuild or comparison counts any more."""
+    is_closed = sa.exists().where((_CASES.c.id == _JOBS.c.case) & (_CASES.c.state == CaseState.CLOSED))
+    signature = _JOBS.alias("signature")
+    is_decided = sa.exists().where((signature.c.case == _JOBS.c.case) & (signature.c.kind == JobKind.SIGN))
+    return is_closed | (_JOBS.c.kind.in_((JobKind.REBUILD, JobKind.COMPARE)) & is_decided)

@@ -229,6 +229,11 @@ class Jobs:
         with self._database.read() as connection:
             return by_hand.count_blocked(connection, wanted.clause())
 
+    def settled(self, wanted: Selection) -> int:
+        """Count what `retry` leaves alone because its case is published, or will be without it."""
+        with self._database.read() as connection:
+            return by_hand.count_settled(connection, wanted.clause())
+
     def hold(self, wanted: Selection, at: datetime, *, reason: str) -> int:
         """Keep ready and waiting jobs from being claimed, until `retry`; return how many."""
         with self._database.write() as connection:

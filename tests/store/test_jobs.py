@@ -13,8 +13,9 @@ from rebuilder.model.cause import Cause
 from rebuilder.model.digest import Digest
 from rebuilder.model.job import CaseState, Job, JobKind, JobState, Purpose
 from rebuilder.store.blocks import Blocks
-from rebuilder.store.cases import Cases
+from rebuilder.store.cases import Cases, close_case
 from rebuilder.store.database import Database
+from rebuilder.store.examine import examine
 from rebuilder.store.jobs import Jobs, Selection, add_jobs
 from tests.store.owing import MINUTE, NOON, OUTPUT, claim, claimed, new, opened, worker
 
@@ -274,3 +275,20 @@ def test_retrying_never_owes_two_plans_of_a_target(jobs: Jobs) -> None:
     assert jobs.retry(Selection(name="a"), NOON) == 1
     assert jobs.retry(Selection(name="a"), NOON) == 0
     assert [job.state for job in jobs.find(Selection(name="a"))] == [JobState.CANCELLED, JobState.READY]
+
+
+@pytest.mark.parametrize("ends", ["decided", "closed"])
+def test_what_cannot_count_any_more_is_not_retried(ends: str, jobs: Jobs, database: Database) -> None:
+    """A rebuild of a case whose answer is decided stays as it is, and is counted; the signature is owed again."""
+    case = opened(database, jobs)
+    rebuild, signature = jobs.add([new(case=case), new(case=case, kind=JobKind.SIGN)], NOON)
+    jobs.cancel(Selection(case=case), NOON, reason="failed")
+    if ends == "closed":
+        with database.write() as connection:
+            close_case(connection, case, NOON, directory="deb/demo")
+    of_case = Selection(case=case)
+    assert jobs.settled(of_case) == (1 if ends == "decided" else 2)
+    assert jobs.retry(of_case, NOON) == (1 if ends == "decided" else 0)
+    assert jobs.job(rebuild).state is JobState.CANCELLED
+    assert jobs.job(signature).state is (JobState.READY if ends == "decided" else JobState.CANCELLED)
+    assert not [fault for fault in examine(database).faults if "while something is owed" in fault]

@@ -146,8 +146,8 @@ def _changing(verb: _Verb, act: Act, *extra: Callable[..., Any]) -> None:
             jobs.job(number)  # or it is said that there is none
         changed = act(jobs, chosen, wish)
         say_json({"changed": changed}) if as_json else say(f"{counted(changed, 'job')} {verb.done}")
-        if verb.frees and (kept := jobs.blocked(chosen)):
-            note(f"{counted(kept, 'job')} left alone: the package is blocked", "`rebuilder block list` says why")
+        if verb.frees:
+            _tell_of_kept(jobs, chosen)
         if not changed:
             note(f"nothing was changed: {verb.can}", "`rebuilder jobs list` shows states and reasons")
 
@@ -157,6 +157,17 @@ def _changing(verb: _Verb, act: Act, *extra: Callable[..., Any]) -> None:
         wrapped = option(wrapped)
     wrapped = click.argument("numbers", nargs=-1, type=int, metavar="[JOB…]")(wrapped)
     command.command(verb.name, cls=options.JsonVerb)(wrapped)
+
+
+def _tell_of_kept(jobs: Jobs, chosen: Selection) -> None:
+    """Say what was not owed again, why, and what to do instead."""
+    if kept := jobs.blocked(chosen):
+        note(f"{counted(kept, 'job')} left alone: the package is blocked", "`rebuilder block list` says why")
+    if kept := jobs.settled(chosen):
+        note(
+            f"{counted(kept, 'job')} left alone: what is published of the case is decided, with the failure in it",
+            "`rebuilder submit TARGET` has the release rebuilt anew; `rebuilder jobs list` names targets",
+        )
 
 
 def _release(jobs: Jobs, wanted: Selection, wish: dict[str, Any]) -> int:
@@ -175,7 +186,7 @@ _priority = click.option("--to", type=click.IntRange(-1000, 1000), required=True
 _changing(
     _Verb(
         name="retry",
-        sentence="Owe again what failed, was cancelled, waits or is held.",
+        sentence="Owe again what failed, was cancelled, waits or is held; not of a case that is decided: `submit` it.",
         done="owed again",
         can="what failed, was cancelled, waits or is held is owed again; of several plans of a target the newest",
         frees=True,

@@ -19,10 +19,11 @@ from rebuilder.model.job import JobKind, NewJob
 from rebuilder.store.claiming import Offer
 from rebuilder.store.conclusions import Event, EventKind
 from rebuilder.store.database import Database
-from rebuilder.store.jobs import Jobs
+from rebuilder.store.jobs import Jobs, Selection
 from rebuilder.store.ledger import Ledger
 from rebuilder.store.workers import Grant, Workers
 from tests.archive.frozen import FrozenArchive
+from tests.store.owing import NOON, new, opened
 from tests.workers.verbs.conftest import Person, write_config
 
 Ask = Callable[..., Any]
@@ -63,6 +64,18 @@ def test_jobs_obey(ask: Ask, person: Person, config: Path) -> None:
     assert code == 0
     assert out.splitlines()[1].split()[:4] == [first, "plan", "ready", "by-hand"]
     assert "plan pkg:deb/debian/greeter" in person("jobs", "show", first, "--config", config)[1]
+
+
+def test_a_job_that_cannot_count_any_more_is_not_retried(person: Person, config: Path) -> None:
+    """It is said, counted, and what to do instead."""
+    jobs = Jobs(ledger(config))
+    case = opened(ledger(config), jobs)
+    number, _ = jobs.add([new(case=case), new(case=case, kind=JobKind.SIGN)], NOON)
+    jobs.cancel(Selection(jobs=(number,)), NOON, reason="failed")
+    code, out, err = person("jobs", "retry", str(number), "--config", config)
+    assert (code, out) == (0, "0 jobs owed again\n")
+    assert "1 job left alone: what is published of the case is decided" in err
+    assert "`rebuilder submit TARGET`" in err
 
 
 def test_a_list_shortens_messages(ask: Ask, person: Person, config: Path) -> None:
