@@ -195,7 +195,7 @@ class Member:
 def enrol_members(directory: Path, workers: Workers) -> tuple[str, ...]:
     """Enrol whom the operator's directory names and the ledger does not know; return their names.
 
-    A worker who was revoked stays revoked: the ledger knows him.
+    A worker who was revoked stays revoked: the ledger knows him, from `Revocations` if it is older.
     """
     from rebuilder.store.workers import Grant  # noqa: PLC0415 - of the coordinator alone
 

@@ -11,6 +11,7 @@ import click
 from rebuilder.cli import options
 from rebuilder.cli.output import say, say_json
 from rebuilder.cli.paths import output_file, regular_file
+from rebuilder.config import Settings
 from rebuilder.model.codec import render_time, to_plain
 from rebuilder.store.conclusions import Conclusion
 
@@ -34,6 +35,7 @@ def rebuild(results: Path | None, config: Path | None, *, as_json: bool) -> int:
 
     settings = options.settings_from(config, results=results)
     restored = rebuild_from(ledger_of(settings), settings.results)
+    _keep_out(settings)
     if as_json:
         say_json(restored)
     else:
@@ -131,8 +133,10 @@ def restore(file: Path, config: Path | None, *, as_json: bool) -> None:
     from rebuilder.store.schema import Preparation  # noqa: PLC0415 - as above
 
     written = regular_file(file, "name a file that `rebuilder ledger backup` wrote")
-    database = open_database(options.settings_from(config), Preparation.UPGRADE)
+    settings = options.settings_from(config)
+    database = open_database(settings, Preparation.UPGRADE)
     copied = read(database, written)
+    _keep_out(settings)
     if as_json:
         say_json({"ledger": database.name, "tables": copied.tables, "rows": copied.rows})
     else:
@@ -158,6 +162,15 @@ def check(config: Path | None, *, as_json: bool) -> int:
         if not found.faults:
             say("nothing is wrong")
     return 4 if found.faults else 0
+
+
+def _keep_out(settings: Settings) -> None:
+    """Have keys that were revoked be so in this ledger as well, which may be older than their revocation."""
+    from rebuilder.store.opening import open_database  # noqa: PLC0415 - as above
+    from rebuilder.store.revocations import Revocations  # noqa: PLC0415 - as above
+    from rebuilder.store.workers import Workers  # noqa: PLC0415 - as above
+
+    Revocations(settings.state).agree(Workers(open_database(settings)))
 
 
 def _conclusion(line: Conclusion) -> str:

@@ -63,7 +63,8 @@ def backup(database: Database, path: Path, at: datetime) -> Copied:
 def restore(database: Database, path: Path) -> Copied:
     """Fill an empty ledger from a backup, wholly or not at all.
 
-    HostileInput for a file that is cut short, altered or none of ours; UsageError when something is recorded already.
+    Enrolment tokens that nobody had used then are left out: somebody may have since. HostileInput for a file that is
+    cut short, altered or none of ours; UsageError when something is recorded already.
     """
     with storage_errors(path), path.open("rb") as stream, database.write() as connection:
         full = [
@@ -75,6 +76,7 @@ def restore(database: Database, path: Path) -> Copied:
                 hint="name another state directory or database, or move this one aside",
             )
         copied = _read(connection, stream, path.name)
+        connection.execute(farm_tables.tokens.delete().where(farm_tables.tokens.c.used_by.is_(None)))
         if connection.dialect.name == "postgresql":
             _continue_numbers(connection)
     return copied

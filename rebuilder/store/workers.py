@@ -172,8 +172,33 @@ class Workers:
             ours = (_WORKERS.c.keyid == keyid) & _WORKERS.c.revoked_at.is_(None)
             if not connection.execute(_WORKERS.update().where(ours).values(revoked_at=at)).rowcount:
                 _required(connection, keyid)
-            held = (_LEASES.c.worker == keyid) & _LEASES.c.ended_at.is_(None)
-            connection.execute(_LEASES.update().where(held).values(expires_at=at))
+            _expire_leases(connection, keyid, at)
+
+    def keep_revoked(self, worker: Worker) -> None:
+        """Have a key be revoked here that was revoked before, whether this ledger knows it or not.
+
+        An older ledger may have it as enrolled, or an empty one not at all; then it is known as revoked from now on.
+        """
+        if worker.revoked_at is None:
+            raise UsageError(f"worker {worker.name} was never revoked")
+        values = {
+            "keyid": worker.keyid,
+            "pem": worker.pem,
+            "name": worker.name,
+            "roles": ",".join(worker.roles),
+            "tags": ",".join(worker.tags),
+            "resources": ",".join(worker.resources),
+            "domain": worker.fault_domain,
+            "enrolled_at": worker.enrolled_at,
+            "seen_at": worker.seen_at,
+            "revoked_at": worker.revoked_at,
+            "draining": worker.draining,
+        }
+        with self._database.write() as connection:
+            statement = insert(connection, _WORKERS).values(**values)
+            revoked = {"revoked_at": sa.func.coalesce(_WORKERS.c.revoked_at, statement.excluded.revoked_at)}
+            connection.execute(statement.on_conflict_do_update(index_elements=["keyid"], set_=revoked))
+            _expire_leases(connection, worker.keyid, worker.revoked_at)
 
     def drain(self, keyid: str, *, draining: bool = True) -> None:
         """Give a worker nothing new any more, or again; it finishes what it holds."""
@@ -195,6 +220,11 @@ def _record(connection: Connection, token: Row[Any], key: Key, name: str, at: da
         keyid=key.keyid, pem=key.pem, enrolled_at=at, draining=False, **current
     )
     connection.execute(statement.on_conflict_do_update(index_elements=["keyid"], set_=current))
+
+
+def _expire_leases(connection: Connection, keyid: str, at: datetime) -> None:
+    held = (_LEASES.c.worker == keyid) & _LEASES.c.ended_at.is_(None)
+    connection.execute(_LEASES.update().where(held).values(expires_at=at))
 
 
 def _required(connection: Connection, keyid: str) -> Worker:

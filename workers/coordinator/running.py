@@ -21,6 +21,7 @@ from rebuilder.stages.tidying import in_use
 from rebuilder.store.blobs import LocalBlobs
 from rebuilder.store.leadership import Leadership
 from rebuilder.store.opening import open_database
+from rebuilder.store.revocations import Revocations
 from rebuilder.store.schema import Preparation
 from workers.app import Waker, make_app, wake_followers
 from workers.coordinator.front import shrinking
@@ -52,6 +53,8 @@ def run_coordinator(settings: Settings, ports: Ports, stopped: Stopped) -> None:
     coordinator = open_coordinator(settings, database, blobs, attester=attester_of(settings), now=now)
     key = ensure_key(settings.state, Role.COORDINATOR)
     for name in enrol_members(settings.state / "members", coordinator.workers):
+    # Before anybody is enrolled: the ledger may be older than a revocation.
+    _keep_out(settings, coordinator)
         log.info("enrolled", worker=name)
     registry = CollectorRegistry()
     registry.register(LedgerMetrics(database, now))
@@ -77,6 +80,12 @@ def _directories(settings: Settings) -> dict[str, Path]:
     """Name where the coordinator writes; blobs in a bucket are the object store's own affair."""
     own = {"cache": settings.cache, "state": settings.state}
     place = settings.farm.blobs
+def _keep_out(settings: Settings, coordinator: Coordinator) -> None:
+    """Have who was ever revoked be revoked in this ledger, and noted beside it."""
+    for worker in Revocations(settings.state).agree(coordinator.workers):
+        structlog.stdlib.get_logger("coordinator").warning("revoked again", worker=worker.name, key=worker.keyid[:16])
+
+
     return own if place is None or place.startswith("s3://") else own | {"blobs": Path(place)}
 
 
@@ -101,6 +110,7 @@ def _sweep_until(
                 swept = sweep(coordinator.desk, farm, wake)
                 if swept.expired or swept.ripened:
                     log.info("swept", expired=swept.expired, ripened=swept.ripened)
+            _keep_out(coordinator.bureau.settings, coordinator)
         except RebuilderError as error:
             log.warning("no sweep", error=str(error), hint=error.hint)
         if stopped.wait(farm.sweep_s):

@@ -124,10 +124,15 @@ def token(  # noqa: PLR0913, PLR0917 - options of one verb
 def revoke(key: str, config: Path | None, *, as_json: bool) -> None:
     """Let a worker in no more, for ever; what it holds goes to others. KEY is its key's id, or the beginning of it.
 
-    The signer is not told: there, `rebuilder keys unenrol` has it refuse what the key signed. A token that nobody used
+    The key stays out when an older ledger is restored, for it is noted in `revoked` of the state directory as well. The
+    signer is not told: there, `rebuilder keys unenrol` has it refuse what the key signed. A token that nobody used
     yet is revoked in the same way, by what `rebuilder workers list` calls it.
     """
-    workers, at = _workers(config), now()
+    from rebuilder.store.revocations import Revocations  # noqa: PLC0415 - the database library is slow to load
+    from rebuilder.store.workers import Workers  # noqa: PLC0415 - as above
+
+    settings, database = ledger_at(config)
+    workers, at = Workers(database), now()
     if token := _token_named(workers, key, at):
         workers.revoke_token(token.digest)
         say_json({"revoked": token.digest}) if as_json else say(
@@ -135,7 +140,7 @@ def revoke(key: str, config: Path | None, *, as_json: bool) -> None:
         )
         return
     worker = _named(workers, key)
-    workers.revoke(worker.keyid, at)
+    Revocations(settings.state).revoke(worker, workers, at)
     if as_json:
         say_json({"revoked": worker.keyid})
         return

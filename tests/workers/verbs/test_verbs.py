@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Callable
 from dataclasses import replace
@@ -25,6 +26,7 @@ from rebuilder.store.workers import Grant, Workers
 from tests.archive.frozen import FrozenArchive
 from tests.store.owing import NOON, new, opened
 from tests.workers.verbs.conftest import Person, write_config
+from workers.starting import enrol_members
 
 Ask = Callable[..., Any]
 GREETER, EPOCHAL = "deb:trixie/greeter", "deb:trixie/epochal=1:2.0-1"
@@ -170,6 +172,24 @@ def test_workers_come_and_go(ask: Ask, person: Person, config: Path) -> None:
     assert ask("status")["backlog"]["by_state"] == [["leased", 1]]
     assert ask("workers", "revoke", key.keyid[:8]) == {"revoked": key.keyid}
     assert "revoked" in person("workers", "list", "--config", config)[1]
+
+
+def test_a_revoked_key_stays_out_of_a_ledger_that_is_made_anew(ask: Ask, config: Path) -> None:
+    """Neither the member's file nor a token enrols it in a ledger that was never told, made from the results."""
+    key = ensure_key(config.parent / "builder", Role.BUILDER)
+    member = {"name": "builder-1", "pem": key.pem, "roles": ["rebuild"], "tags": [], "fault_domain": "a"}
+    (config.parent / "members").mkdir()
+    (config.parent / "members" / "builder-1.json").write_text(json.dumps(member | {"resources": ["small"]}))
+    assert enrol_members(config.parent / "members", Workers(ledger(config))) == ("builder-1",)
+    ask("workers", "revoke", key.keyid)
+    for path in (config.parent / "state").glob("ledger.sqlite*"):
+        path.unlink()
+    (config.parent / "results").mkdir(exist_ok=True)
+    ask("ledger", "rebuild")
+    assert enrol_members(config.parent / "members", Workers(ledger(config))) == ()
+    assert [(each["name"], each["revoked_at"] is None) for each in ask("workers", "list")["workers"]] == [
+        ("builder-1", False)
+    ]
 
 
 def test_an_unused_token_is_taken_back(ask: Ask, person: Person, config: Path) -> None:
