@@ -127,7 +127,10 @@ def backup(file: Path, config: Path | None, *, as_json: bool) -> None:
 @options.config_option
 @options.json_option
 def restore(file: Path, config: Path | None, *, as_json: bool) -> None:
-    """Fill an empty ledger, of either kind, from FILE that `backup` wrote: wholly or not at all."""
+    """Fill an empty ledger, of either kind, from FILE that `backup` wrote: wholly or not at all.
+
+    What coordinators write that have no work yet (who sweeps, who is enrolled) gives way; start them again afterwards.
+    """
     from rebuilder.store.backup import restore as read  # noqa: PLC0415 - as above
     from rebuilder.store.opening import open_database  # noqa: PLC0415 - as above
     from rebuilder.store.schema import Preparation  # noqa: PLC0415 - as above
@@ -135,12 +138,16 @@ def restore(file: Path, config: Path | None, *, as_json: bool) -> None:
     written = regular_file(file, "name a file that `rebuilder ledger backup` wrote")
     settings = options.settings_from(config)
     database = open_database(settings, Preparation.UPGRADE)
+    _keep_out(settings)  # notes whom this ledger has revoked, before it gives way
     copied = read(database, written)
     _keep_out(settings)
     if as_json:
-        say_json({"ledger": database.name, "tables": copied.tables, "rows": copied.rows})
+        found = {"tables": copied.tables, "rows": copied.rows, "replaced": copied.replaced}
+        say_json({"ledger": database.name, **found})
     else:
         say(f"{database.name}: {copied.rows} rows of {copied.tables} tables")
+        if copied.replaced:
+            say(f"{copied.replaced} rows of coordinators without work gave way; start coordinators again")
 
 
 @command.command("check", cls=options.JsonVerb)

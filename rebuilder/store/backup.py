@@ -12,7 +12,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -32,6 +32,8 @@ _FORMAT = "rebuilder-ledger"
 _LINE_LIMIT_BYTES = 16 * 1024**2
 _AT_ONCE = 500
 _TABLES = tuple(table for table in farm_tables.jobs.metadata.sorted_tables if table.name != "alembic_version")
+_IDLE = frozenset({"leader", "workers", "tokens", "nonces", "events"})
+"""Tables that coordinators fill that find an empty ledger: who sweeps, who is enrolled by a file, who was refused."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +42,8 @@ class Copied:
 
     tables: int
     rows: int
+    replaced: int = 0
+    """Rows of a farm that had not begun anything, which gave way to a backup."""
 
 
 def backup(database: Database, path: Path, at: datetime) -> Copied:
@@ -61,25 +65,35 @@ def backup(database: Database, path: Path, at: datetime) -> Copied:
 
 
 def restore(database: Database, path: Path) -> Copied:
-    """Fill an empty ledger from a backup, wholly or not at all.
+    """Fill a ledger from a backup, wholly or not at all, in which no more is than coordinators write that have no work.
 
     Enrolment tokens that nobody had used then are left out: somebody may have since. HostileInput for a file that is
     cut short, altered or none of ours; UsageError when something is recorded already.
     """
     with storage_errors(path), path.open("rb") as stream, database.write() as connection:
-        full = [
-            table.name for table in _TABLES if connection.execute(sa.select(sa.literal(1)).select_from(table)).first()
-        ]
-        if full:
-            raise UsageError(
-                f"{database.name}: expected an empty ledger, found rows in {full[0]}",
-                hint="name another state directory or database, or move this one aside",
-            )
+        replaced = _make_room(connection, database.name)
         copied = _read(connection, stream, path.name)
         connection.execute(farm_tables.tokens.delete().where(farm_tables.tokens.c.used_by.is_(None)))
         if connection.dialect.name == "postgresql":
             _continue_numbers(connection)
-    return copied
+    return replace(copied, replaced=replaced)
+
+
+def _make_room(connection: Connection, name: str) -> int:
+    """Remove what idle coordinators wrote, and count it; raise UsageError if anything else is recorded.
+
+    Nobody writes until the transaction ends: on PostgreSQL coordinators that run wait, as writers of a file do anyway.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql(f"LOCK TABLE {', '.join(table.name for table in _TABLES)} IN EXCLUSIVE MODE")
+    recorded = (table for table in _TABLES if table.name not in _IDLE)
+    full = [table.name for table in recorded if connection.execute(sa.select(table).limit(1)).first()]
+    if full:
+        raise UsageError(
+            f"{name}: expected a ledger of which nothing is owed or recorded, found rows in {full[0]}",
+            hint="name another state directory or database, or move this one aside (docs/FARM.md, Restore)",
+        )
+    return sum(connection.execute(table.delete()).rowcount for table in _TABLES if table.name in _IDLE)
 
 
 def _write(connection: Connection, stream: BinaryIO, at: datetime) -> Copied:

@@ -17,12 +17,16 @@ from rebuilder.model.digest import Digest
 from rebuilder.model.job import JobKind
 from rebuilder.store import farm_tables
 from rebuilder.store.backup import backup, restore
+from rebuilder.store.conclusions import Event, EventKind
 from rebuilder.store.database import Database
 from rebuilder.store.examine import examine
 from rebuilder.store.jobs import Jobs
+from rebuilder.store.leadership import Leadership
 from rebuilder.store.ledger import Ledger
+from rebuilder.store.workers import Grant, Workers
 from tests.store.conftest import dossier, rebuild, release
 from tests.store.owing import MINUTE, NOON, claim, claimed, new, opened, worker
+from tests.store.test_workers import Key
 
 
 def fill(database: Database) -> None:
@@ -101,8 +105,26 @@ def test_only_an_empty_ledger_is_restored_into(database: Database, tmp_path: Pat
     """What is recorded is not mixed with something else."""
     fill(database)
     backup(database, tmp_path / "backup", NOON)
-    with pytest.raises(UsageError, match="expected an empty ledger, found rows in"):
+    before = rows(database)
+    with pytest.raises(UsageError, match="expected a ledger of which nothing is owed or recorded, found rows in"):
         restore(database, tmp_path / "backup")
+    assert rows(database) == before
+
+
+def test_what_a_coordinator_without_work_wrote_gives_way(database: Database, full: Path, tmp_path: Path) -> None:
+    """Who sweeps, who was enrolled and refused; the ledger is then the backup's, whose number of events goes on."""
+    assert Leadership(database).lead("reconciler", "office", NOON, lease=MINUTE) == 1
+    workers = Workers(database)
+    grant = Grant(roles=(JobKind.REBUILD,), fault_domain="rack-1")
+    workers.enrol(workers.make_token(grant, NOON, expires=NOON + MINUTE), Key("k1"), "builder-1", NOON)
+    workers.remember("k1", "nonce", NOON, until=NOON + MINUTE)
+    event = Event(kind=EventKind.WORKER_REFUSED, subject="k2", detail="not enrolled", at=NOON)
+    Ledger(database).record_event(event)
+    assert restore(database, full / "backup").replaced == 5
+    original = Database(full / "ledger.sqlite")
+    assert rows(database) == rows(original)
+    assert Leadership(database).lead("reconciler", "office", NOON, lease=MINUTE) == 1
+    Ledger(database).record_event(event)
 
 
 ATTACKS: dict[str, tuple[Callable[[list[bytes]], list[bytes]], str]] = {
