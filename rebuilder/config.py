@@ -134,6 +134,8 @@ class FarmSettings:
     """File whose first line is the secret of that key."""
     upload_quota_bytes: int = field(metadata=table.checked(bounds.size()), default=64 * _GIB)
     """How much a worker that is no planner may put into the blob store, at once and each day."""
+    connections_per_address: int = field(metadata=table.checked(bounds.between(1, 256)), default=64)
+    """How many connections the lease API takes from one address; it takes 256 in all."""
     lease_s: int = field(metadata=table.checked(bounds.seconds), default=300)
     """How long a job is held without a heartbeat."""
     heartbeat_s: int = field(metadata=table.checked(bounds.seconds), default=60)

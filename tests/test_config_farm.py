@@ -21,6 +21,7 @@ def test_a_farms_settings_have_bounds_as_well(tmp_path: Path) -> None:
         lease = "4000 d"
         sweep = "4000 d"
         wake_again = "4000 d"
+        connections_per_address = 257
         recheck = "40000 d"
         recheck_regression = "40000 d"
         [[farm.suites]]
@@ -32,12 +33,13 @@ def test_a_farms_settings_have_bounds_as_well(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError) as caught:
         load_settings(path, environment={})
     for part in (
-        "9 settings are wrong",
+        "10 settings are wrong",
         "farm.coordinator: expected an address with http:// or https://, found 'file:///srv/farm'",
         "farm.blobs_endpoint: expected an address with http:// or https://",
         "farm.lease: expected more than 0 s and at most 3650 d",
         "farm.sweep: expected more than 0 s and at most 3650 d",
         "farm.wake_again: expected more than 0 s and at most 3650 d",
+        "farm.connections_per_address: expected 1 to 256, found 257",
         "farm.recheck: expected at most 36500 d, found 40000 d",
         "farm.recheck_regression: expected at most 36500 d, found 40000 d",
         "farm.suites[1].quota: expected 1 to 1000000, found 99999999999",

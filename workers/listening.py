@@ -19,15 +19,15 @@ import uvicorn
 from starlette.applications import Starlette
 
 from rebuilder.errors import NetworkFailure
+from workers.lease.connections import make_server
 
-_PATIENCE_S = 10.0
+ENDS_WITHIN_S = 10.0
 
 
 @contextmanager
 def served(app: Starlette, *, host: str, port: int) -> Iterator[None]:
-    """Serve an application as long as the context lasts; raises as `running`."""
-    server = uvicorn.Server(uvicorn.Config(app, host=host, port=port, log_config=None, access_log=False))
-    with running(server, ends_within_s=_PATIENCE_S):
+    """Serve a small application, such as a role's health, as long as the context lasts; raises as `running`."""
+    with running(make_server(app, host, port), ends_within_s=ENDS_WITHIN_S):
         yield
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from itertools import chain, combinations
 
 import structlog
+import uvicorn
 from celery.signals import worker_before_create_process  # type: ignore[import-untyped] # Celery has no types
 from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
@@ -23,7 +24,7 @@ from rebuilder.model.digest import Digest
 from rebuilder.model.job import JobKind, ResourceClass
 from workers.app import make_app, rebuild_queue, verify_broker
 from workers.lease.protocol import Claim
-from workers.listening import served
+from workers.listening import ENDS_WITHIN_S, running, served
 from workers.metrics import Disk, Timed, WorkerMetrics, gathered
 from workers.observing import Check, bound, health_app
 from workers.roles.place import Place, Step
@@ -133,8 +134,9 @@ def run_web(settings: Settings, ports: Ports, stopped: Stopped) -> None:
     settings.results.mkdir(parents=True, exist_ok=True)
     results = Starlette(routes=[Mount("/", StaticFiles(directory=settings.results, html=True))])
     health = health_app({}, CollectorRegistry())
+    server = uvicorn.Server(uvicorn.Config(results, ports.host, ports.service, log_config=None, access_log=False))
     with (
-        served(results, host=ports.host, port=ports.service),
+        running(server, ends_within_s=ENDS_WITHIN_S),
         served(health, host=ports.host, port=ports.health),
     ):
         stopped.wait()

@@ -37,7 +37,7 @@ def test_a_coordinator_and_its_workers_are_ready_and_end(farm: Path, ledger: dic
     with ExitStack() as stack:
         words = ("coordinator", "--port", str(port))
         coordinator = stack.enter_context(process(farm / "coordinator", *words, **ledger))
-        assert coordinator.ready()["parts"] == {"ledger": "ok"}
+        assert coordinator.ready()["parts"] == {"api": "ok", "ledger": "ok"}
         kinds = {"comparer": "compare", "signer": "sign", "publisher": "publish"}
         workers = [
             stack.enter_context(process(farm / name, "worker", kind, **settings)) for name, kind in kinds.items()

@@ -27,6 +27,7 @@ from workers.app import Waker, make_app, wake_followers
 from workers.coordinator.front import shrinking
 from workers.coordinator.metrics import LedgerMetrics
 from workers.coordinator.opening import Coordinator, open_coordinator
+from workers.coordinator.reach import verify_served
 from workers.coordinator.reconcile import lead, sweep
 from workers.lease.bodies import Limits
 from workers.lease.connections import make_server
@@ -52,9 +53,9 @@ def run_coordinator(settings: Settings, ports: Ports, stopped: Stopped) -> None:
     shrink = do_nothing if blobs is local else shrinking(local, settings.cache_budget_bytes)
     coordinator = open_coordinator(settings, database, blobs, attester=attester_of(settings), now=now)
     key = ensure_key(settings.state, Role.COORDINATOR)
-    for name in enrol_members(settings.state / "members", coordinator.workers):
     # Before anybody is enrolled: the ledger may be older than a revocation.
     _keep_out(settings, coordinator)
+    for name in enrol_members(settings.state / "members", coordinator.workers):
         log.info("enrolled", worker=name)
     registry = CollectorRegistry()
     registry.register(LedgerMetrics(database, now))
@@ -66,26 +67,29 @@ def run_coordinator(settings: Settings, ports: Ports, stopped: Stopped) -> None:
     desk = replace(coordinator.desk, changed=lambda _: wake_followers(coordinator.desk, settings.farm, wake))
     limits = Limits(day_bytes=settings.farm.upload_quota_bytes)
     api = LeaseApi(desk, coordinator.workers, key, spool=spool, limits=limits)
-    server = make_server(api.app(health_routes(checks, registry)), ports.host, ports.service)
+    app, most = api.app(health_routes(checks, registry)), settings.farm.connections_per_address
+    server = make_server(app, ports.host, ports.service, per_address=most)
+    # Whether it can be reached is to be asked elsewhere.
+    seen = {"api": lambda: verify_served(ports.host, ports.service), **checks}
     # Whoever prunes caches leaves these blobs alone.
     with (
         in_use(settings),
-        served(health_app(checks, registry), host=ports.host, port=ports.health),
+        served(health_app(seen, registry), host=ports.host, port=ports.health),
         running(server, ends_within_s=_ENDS_WITHIN_S),
     ):
         _sweep_until(stopped, coordinator, Leadership(database), wake, shrink)
 
 
-def _directories(settings: Settings) -> dict[str, Path]:
-    """Name where the coordinator writes; blobs in a bucket are the object store's own affair."""
-    own = {"cache": settings.cache, "state": settings.state}
-    place = settings.farm.blobs
 def _keep_out(settings: Settings, coordinator: Coordinator) -> None:
     """Have who was ever revoked be revoked in this ledger, and noted beside it."""
     for worker in Revocations(settings.state).agree(coordinator.workers):
         structlog.stdlib.get_logger("coordinator").warning("revoked again", worker=worker.name, key=worker.keyid[:16])
 
 
+def _directories(settings: Settings) -> dict[str, Path]:
+    """Name where the coordinator writes; blobs in a bucket are the object store's own affair."""
+    own = {"cache": settings.cache, "state": settings.state}
+    place = settings.farm.blobs
     return own if place is None or place.startswith("s3://") else own | {"blobs": Path(place)}
 
 
@@ -106,11 +110,11 @@ def _sweep_until(
     while True:
         try:
             shrink()
+            _keep_out(coordinator.bureau.settings, coordinator)
             if lead(leadership, holder, coordinator.bureau):
                 swept = sweep(coordinator.desk, farm, wake)
                 if swept.expired or swept.ripened:
                     log.info("swept", expired=swept.expired, ripened=swept.ripened)
-            _keep_out(coordinator.bureau.settings, coordinator)
         except RebuilderError as error:
             log.warning("no sweep", error=str(error), hint=error.hint)
         if stopped.wait(farm.sweep_s):

@@ -6,7 +6,7 @@ import secrets
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -16,6 +16,7 @@ from rebuilder.model.digest import Digest
 from rebuilder.model.job import JobState
 from tests.workers.lease.conftest import Office
 from tests.workers.lease.serving import LIMITS, Served, raw, refused, serving
+from workers.lease.connections import CONNECTIONS, _whose
 
 CLAIM = b'{"kind":"compare"}'
 
@@ -70,6 +71,37 @@ def test_attack_silent_connection(served: Served) -> None:
         for connection, beginning in zip(connections, beginnings, strict=True):
             connection.sendall(beginning)
         assert [connection.recv(100) for connection in connections] == [b"", b"", b""]
+
+
+def test_attack_all_connections_from_one_address(served: Served) -> None:
+    """Whoever opens more than the API has, and says half a header, has his own share: the next worker is served."""
+    host, _, port = served.base.removeprefix("http://").partition(":")
+    with ExitStack() as opened:
+        for _ in range(CONNECTIONS + 14):
+            connection = socket.create_connection((host, int(port)), timeout=10, source_address=("127.0.0.2", 0))
+            opened.enter_context(connection)
+            with suppress(ConnectionResetError, BrokenPipeError):
+                connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\nX-Slow: ")
+        assert served.send("GET", "/healthz", b"", {}).status_code == 200
+        # The last was one too many of its address, and is told so at once.
+        with suppress(ConnectionResetError):
+            assert connection.recv(100) == b""
+
+
+@pytest.mark.parametrize(
+    ("address", "whose"),
+    [
+        (None, "None"),
+        ("192.0.2.7", "192.0.2.7"),
+        ("::ffff:192.0.2.7", "192.0.2.7"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("2001:db8:1:2::1", "2001:db8:1:2::/64"),
+    ],
+    ids=["no-address", "ipv4", "mapped", "ipv6", "same-network"],
+)
+def test_one_machines_addresses_count_together(address: str | None, whose: str) -> None:
+    """An IPv6 network of 64 bits is one machine's to use, and a mapped address is the IPv4 one."""
+    assert _whose((address, 1) if address else None) == whose
 
 
 def test_attack_client_that_does_not_read(served: Served, signer: KeySigner) -> None:
