@@ -99,15 +99,16 @@ def users(digests: dict[str, str]) -> str:
     """Write Redis's users: nobody without a password, and each role has its own queues and no administration.
 
     A worker takes messages and gives them back; that it cannot put a message that is obeyed is for the signature in it
-    to see to, not for the broker.
+    to see to, not for the broker. Celery's remote control is signed by nobody, and obeyed: it comes by PUBLISH, which
+    the coordinator's user alone may do.
     """
     rules = ["user default off"]
     for user, digest in digests.items():
         if user == "coordinator":
             allowed = "~* &* +@all -@admin -@dangerous +info +keys"
         else:
-            keys = f"~{user}* ~_kombu.* ~unacked* ~*.pidbox* ~celeryev*"
-            allowed = f"{keys} &* +@all -@admin -@dangerous +info"
+            keys = f"~{user}* ~_kombu.* ~unacked* ~*.pidbox*"
+            allowed = f"{keys} &* +@all -@admin -@dangerous -publish -spublish +info"
         rules.append(f"user {user} on #{digest} {allowed}")
     return "\n".join([*rules, ""])
 

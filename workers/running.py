@@ -31,6 +31,7 @@ from workers.roles.place import Place, Step
 from workers.serving import Post, serve
 from workers.starting import Opened, open_worker
 from workers.tasks import make_tasks
+from workers.woken import make_worker, verify_listening
 
 _POLL_S = 2.0
 _LONGEST_PAUSE_S = 60.0
@@ -81,16 +82,18 @@ def run_worker(kind: JobKind, settings: Settings, ports: Ports, stopped: Stopped
     results = (Disk(name="results", path=settings.results),) if kind is JobKind.PUBLISH else ()
     _measure((*_disks(settings), *results), metrics, stopped)
     opened.post.rest()
-    checks = opened.checks | broker_check(settings)
-    with served(health_app(checks, gathered(registry)), host=ports.host, port=ports.health):
-        if settings.farm.broker is None:
+    if settings.farm.broker is None:
+        with served(health_app(opened.checks, gathered(registry)), host=ports.host, port=ports.health):
             _ask_until(stopped, _observed(opened.post, metrics))
-            return
-        app = make_tasks(settings, lambda kind, own: _observed(_opened(kind, own, metrics).post, metrics))
+        return
+    queues = queues_of(kind, tags)
+    app = make_tasks(settings, lambda kind, own: _observed(_opened(kind, own, metrics).post, metrics))
+    worker = make_worker(app, queues)
+    listening: dict[str, Check] = {"queues": lambda: verify_listening(worker, queues)}
+    checks = opened.checks | broker_check(settings) | listening
+    with served(health_app(checks, gathered(registry)), host=ports.host, port=ports.health):
         worker_before_create_process.connect(_freeze)
-        app.Worker(
-            queues=queues_of(kind, tags), concurrency=1, without_gossip=True, without_mingle=True, loglevel="INFO"
-        ).start()
+        worker.start()
 
 
 def _freeze(**_: object) -> None:
