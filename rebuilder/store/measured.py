@@ -14,6 +14,7 @@ from rebuilder.model.job import JobState
 from rebuilder.store import farm_tables, tables
 from rebuilder.store.conclusions import EventKind
 from rebuilder.store.database import Database
+from rebuilder.store.workers import FARM_DRAINS
 
 _JOBS = farm_tables.jobs
 _LEASES = farm_tables.leases
@@ -180,9 +181,14 @@ def _endings(ended: list[_Ended]) -> tuple[Count, ...]:
     return tuple(Count(words=words, count=count) for words, count in sorted(found.items()))
 
 
+_STANDINGS = sa.select(
+    _WORKERS.c.seen_at, _WORKERS.c.revoked_at, sa.or_(_WORKERS.c.draining, FARM_DRAINS).label("draining")
+)
+
+
 def _workers(connection: Connection, since: datetime) -> tuple[Count, ...]:
     found: dict[str, int] = defaultdict(int)
-    for row in connection.execute(sa.select(_WORKERS.c.seen_at, _WORKERS.c.revoked_at, _WORKERS.c.draining)):
+    for row in connection.execute(_STANDINGS):
         if row.revoked_at is not None:
             found["revoked"] += 1
         elif row.draining:

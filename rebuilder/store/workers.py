@@ -26,6 +26,14 @@ _WORKERS = farm_tables.workers
 _TOKENS = farm_tables.tokens
 _NONCES = farm_tables.nonces
 _LEASES = farm_tables.leases
+_SUITES = farm_tables.suites
+_EVERY_SUITE = "*"
+"""The row of `suites` that is about all of them: while it is paused, no worker gets anything new."""
+FARM_DRAINS = sa.exists(
+    sa.select(_SUITES.c.suite).where((_SUITES.c.suite == _EVERY_SUITE) & _SUITES.c.paused.is_not(None))
+)
+"""Whether the whole farm drains, in SQL."""
+_KNOWN = sa.select(_WORKERS, FARM_DRAINS.label("farm_drains"))
 _TOKEN_BYTES = 32
 _SEEN_EVERY = timedelta(seconds=10)
 _SWEPT_AT_ONCE = 100
@@ -142,7 +150,7 @@ class Workers:
 
     def every(self) -> tuple[Worker, ...]:
         """Return all workers, by name."""
-        query = sa.select(_WORKERS).order_by(_WORKERS.c.name, _WORKERS.c.keyid)
+        query = _KNOWN.order_by(_WORKERS.c.name, _WORKERS.c.keyid)
         with self._database.read() as connection:
             return tuple(_worker(row) for row in connection.execute(query))
 
@@ -201,10 +209,20 @@ class Workers:
             _expire_leases(connection, worker.keyid, worker.revoked_at)
 
     def drain(self, keyid: str, *, draining: bool = True) -> None:
-        """Give a worker nothing new any more, or again; it finishes what it holds."""
+        """Give a worker nothing new any more, or again unless the farm drains; it finishes what it holds."""
         with self._database.write() as connection:
             _required(connection, keyid)
             connection.execute(_WORKERS.update().where(_WORKERS.c.keyid == keyid).values(draining=draining))
+
+    def drain_farm(self, at: datetime, *, draining: bool = True) -> None:
+        """Give no worker anything new any more, also none that comes; or again to all but those that drain alone."""
+        with self._database.write() as connection:
+            if not draining:
+                connection.execute(_SUITES.delete().where(_SUITES.c.suite == _EVERY_SUITE))
+                return
+            values = {"paused": "the farm drains, by `rebuilder drain`", "changed_at": at}
+            statement = insert(connection, _SUITES).values(suite=_EVERY_SUITE, **values)
+            connection.execute(statement.on_conflict_do_update(index_elements=["suite"], set_=values))
 
 
 def _record(connection: Connection, token: Row[Any], key: Key, name: str, at: datetime) -> None:
@@ -235,7 +253,7 @@ def _required(connection: Connection, keyid: str) -> Worker:
 
 
 def _find(connection: Connection, keyid: str) -> Worker | None:
-    row = connection.execute(sa.select(_WORKERS).where(_WORKERS.c.keyid == keyid)).first()
+    row = connection.execute(_KNOWN.where(_WORKERS.c.keyid == keyid)).first()
     return None if row is None else _worker(row)
 
 
@@ -261,5 +279,5 @@ def _worker(row: Row[Any]) -> Worker:
         enrolled_at=row.enrolled_at,
         seen_at=row.seen_at,
         revoked_at=row.revoked_at,
-        draining=row.draining,
+        draining=row.draining or bool(row.farm_drains),
     )

@@ -13,11 +13,13 @@ from rebuilder.errors import SignatureRefused, UsageError
 from rebuilder.model.digest import Digest
 from rebuilder.model.job import JobKind, ResourceClass
 from rebuilder.store import farm_tables
+from rebuilder.store.blocks import Blocks
 from rebuilder.store.database import Database
 from rebuilder.store.jobs import Jobs
 from rebuilder.store.leadership import Leadership
+from rebuilder.store.measured import measure
 from rebuilder.store.workers import Grant, Workers
-from tests.store.owing import MINUTE, NOON, claimed, new
+from tests.store.owing import MINUTE, NOON, claim, claimed, new
 from tests.store.test_claiming import at_once
 
 DAY = timedelta(days=1)
@@ -150,6 +152,25 @@ def test_draining_is_said_and_taken_back(workers: Workers) -> None:
     assert [worker.draining for worker in workers.every()] == [False]
     with pytest.raises(UsageError, match="no worker"):
         workers.drain("k9")
+
+
+def test_a_farm_that_drains_leaves_alone_who_drains_alone(workers: Workers, database: Database) -> None:
+    """Nobody gets anything new, also who enrols meanwhile; afterwards all do but the one that a person drained."""
+    for key in ("k1", "k2"):
+        workers.enrol(workers.make_token(BUILD, NOON, expires=NOON + DAY), Key(key), key, NOON)
+    workers.drain("k1")
+    workers.drain_farm(NOON)
+    workers.drain_farm(NOON + MINUTE)
+    workers.enrol(workers.make_token(BUILD, NOON, expires=NOON + DAY), Key("k3"), "k3", NOON)
+    assert [worker.draining for worker in workers.every()] == [True, True, True]
+    assert [(count.words, count.count) for count in measure(database, NOON, window=DAY).workers] == [(("draining",), 3)]
+    newest = workers.find("k3")
+    assert newest is not None
+    Jobs(database).add([new()], NOON)
+    assert claim(Jobs(database), newest) is None
+    workers.drain_farm(NOON, draining=False)
+    assert [worker.draining for worker in workers.every()] == [True, False, False]
+    assert [row.suite for row in Blocks(database).suites()] == []
 
 
 def test_when_a_worker_was_seen_is_known_to_ten_seconds(workers: Workers) -> None:

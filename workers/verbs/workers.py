@@ -160,8 +160,13 @@ def drain(key: str, config: Path | None, *, undo: bool, as_json: bool) -> None:
     workers = _workers(config)
     worker = _named(workers, key)
     workers.drain(worker.keyid, draining=not undo)
-    words = "works again" if undo else "drains"
-    say_json({"worker": worker.keyid, "draining": not undo}) if as_json else say(f"{worker.name} {words}")
+    draining = _named(workers, worker.keyid).draining
+    if as_json:
+        say_json({"worker": worker.keyid, "draining": draining})
+        return
+    say(f"{worker.name} {'drains' if draining else 'works again'}")
+    if undo and draining:
+        note("the whole farm drains", "`rebuilder drain --undo`")
 
 
 def _workers(config: Path | None) -> Workers:

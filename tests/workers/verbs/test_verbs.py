@@ -163,8 +163,13 @@ def test_workers_come_and_go(ask: Ask, person: Person, config: Path) -> None:
         return Jobs(ledger(config)).claim(Offer(worker=found, kind=JobKind.PLAN), at, lease=lease) is not None
 
     assert not claims()
-    ask("drain", "--undo")
+    code, out, err = person("workers", "drain", key.keyid[:8], "--undo", "--config", config)
+    assert (code, out) == (0, "one drains\n")
+    assert "the whole farm drains" in err
     ask("workers", "drain", key.keyid[:8])
+    code, out, err = person("drain", "--undo", "--config", config)
+    assert (code, out) == (0, "0 workers: get work again; leased now: 0 jobs\n")
+    assert "still drain: one" in err
     assert not claims()
     assert "draining" in person("workers", "list", "--config", config)[1]
     ask("workers", "drain", key.keyid[:8], "--undo")
