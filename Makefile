@@ -76,7 +76,7 @@ farm: setup ## ask the farm, or tell it something: make farm ARGS="status", "syn
 logs: setup ## follow what the farm says (ARGS=signer: one part of it)
 	@$(WITH_ENGINE) $(PY) -m tools.farm logs $(ARGS)
 
-down: setup ## stop the farm (ARGS=--volumes: forget what it holds), then the engines that make started, and no other
+down: setup ## stop the farm (ARGS=--volumes: forget what it holds), then the engines that make started here, and no other
 	@$(WITH_ENGINE) $(PY) -m tools.farm down $(ARGS)
 	@$(PY) -m tools.engine down
 

@@ -1,8 +1,10 @@
 """Start a container engine of Debian's docker.io, and stop exactly that one again.
 
 What was started is written to `engine.json` before anything waits for it: process id and start time (field 22 of
-/proc/PID/stat), which no other process can have. Builds never have network, so the daemon gets no bridge and leaves the
-machine's packet filter alone; one for a farm's services (`Place.networks`) makes the networks that it is asked for.
+/proc/PID/stat), which no other process can have, and which checkout of this project wanted it. An engine in the usual
+place is the machine's, for all of them: only the one that started it stops it. Builds never have network, so the daemon
+gets no bridge and leaves the machine's packet filter alone; one for a farm's services (`Place.networks`) makes the
+networks that it is asked for.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from pathlib import Path
 from rebuilder.doctor.engine import Answer, ask
 from rebuilder.world import process
 
+CHECKOUT = Path(__file__).resolve().parent.parent
 WITHOUT_NETWORK = ("--bridge=none", "--iptables=false", "--ip-forward=false", "--ip-masq=false")
 WITH_NETWORKS = ("--bridge=none",)
 """No network but those that somebody makes: each with its rules in the machine's packet filter."""
@@ -87,6 +90,8 @@ class Started:
     """When it started, in the kernel's clock ticks since boot."""
     service: bool = False
     """Whether the machine's service manager runs it."""
+    checkout: str = ""
+    """Directory of the project that wanted it."""
 
 
 def start(place: Place) -> Answer:
@@ -115,9 +120,9 @@ def start(place: Place) -> Answer:
 
 
 def stop(place: Place) -> bool:
-    """Stop the daemon that the record names, if it still lives; return whether there was one to stop."""
+    """Stop the daemon that the record names, if it still lives and is ours; return whether there was one to stop."""
     started = read_record(place)
-    if started is None:
+    if started is None or anothers(place) is not None:
         return False
     if started.service:
         subprocess.run(["systemctl", "stop", "docker.socket", "docker.service"], check=False)
@@ -129,13 +134,21 @@ def stop(place: Place) -> bool:
     return True
 
 
+def anothers(place: Place) -> str | None:
+    """Name the other checkout that started the daemon; None where it was this one, or one that is gone."""
+    started = read_record(place)
+    own = started is None or started.checkout in {"", str(CHECKOUT)}
+    return started.checkout if started and not own and Path(str(started.checkout)).is_dir() else None
+
+
 def write_record(place: Place, pid: int, *, service: bool = False) -> None:
     """Note that this process is there because of us."""
     ticks = start_ticks(pid)
     if ticks is None:
         return
     place.state.mkdir(parents=True, exist_ok=True)
-    place.record.write_text(json.dumps(asdict(Started(pid=pid, ticks=ticks, service=service))) + "\n")
+    started = Started(pid=pid, ticks=ticks, service=service, checkout=str(CHECKOUT))
+    place.record.write_text(json.dumps(asdict(started)) + "\n")
 
 
 def read_record(place: Place) -> Started | None:

@@ -2,7 +2,7 @@
 
     up        use the engine that answers (DOCKER_HOST, Docker's socket, Podman's); else, as root on Debian or Ubuntu,
               install docker.io and start it; else say what to do
-    down      stop the engine that `up` started, and no other
+    down      stop the engine that `up` of this checkout started, and no other
     status    say which engine answers
     address   print its address alone, for DOCKER_HOST
 
@@ -77,11 +77,14 @@ def up(place: Place, addresses: tuple[str, ...]) -> Answer:
 
 
 def down(place: Place) -> int:
-    """Stop what we started."""
-    if daemon.stop(place):
+    """Stop what we started; what another checkout started is in use there."""
+    other = daemon.anothers(place)
+    if other is not None:
+        print(f"engine: left the one running that {other} started; `make down` there stops it")
+    elif daemon.stop(place):
         print("engine: stopped the engine that `make engine` had started")
     else:
-        print("engine: nothing to stop: no engine here was started by `make engine`")
+        print("engine: nothing to stop: no engine here was started by `make engine` of this checkout")
     return 0
 
 

@@ -70,6 +70,23 @@ def test_a_record_that_cannot_be_read_names_nobody(place: Place, text: str) -> N
     assert not daemon.stop(place)
 
 
+def test_the_engine_that_another_checkout_started_is_left_running(
+    place: Place, sleeper: subprocess.Popen[bytes], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The usual place is the machine's, and so is its record: `down` says who stops it, or does when that is gone."""
+    daemon.write_record(place, sleeper.pid)
+    other = tmp_path / "other"
+    other.mkdir()
+    place.record.write_text(json.dumps({**json.loads(place.record.read_text()), "checkout": str(other)}))
+    assert engine.down(place) == 0
+    assert f"left the one running that {other} started" in capsys.readouterr().out
+    assert not daemon.stop(place)
+    assert sleeper.poll() is None
+    other.rmdir()
+    assert engine.down(place) == 0
+    assert sleeper.wait(timeout=5) < 0
+
+
 def test_an_engine_that_answers_is_used_and_not_stopped(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
     """`down` without a record says that there is nothing to stop."""
     assert engine.down(place) == 0
