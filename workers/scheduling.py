@@ -11,7 +11,7 @@ from fnmatch import fnmatchcase
 
 from rebuilder.config import FarmSettings, PackageRule
 from rebuilder.model.catalogue import Catalogue
-from rebuilder.store.blocks import Blocks
+from rebuilder.store.blocks import Block, Blocks
 from rebuilder.store.database import Database
 from rebuilder.store.due import Ages, Order
 from rebuilder.store.ledger import Ledger
@@ -87,8 +87,18 @@ def rule_for(name: str, farm: FarmSettings) -> PackageRule:
 
 def block_on(name: str, farm: FarmSettings, database: Database) -> str | None:
     """Return why a package is not to be rebuilt, as the settings or the ledger say; None if it is."""
-    listed = (each.reason for each in Blocks(database).blocks() if fnmatchcase(name, each.pattern))
-    return rule_for(name, farm).block or next(listed, None)
+    blocks = (*standing_blocks(farm), *Blocks(database).blocks())
+    return next((each.reason for each in blocks if each.names(name)), None)
+
+
+def standing_blocks(farm: FarmSettings) -> tuple[Block, ...]:
+    """Return the blocks of the settings, each without the packages about which an earlier rule says something else."""
+    patterns = [rule.pattern for rule in farm.packages]
+    return tuple(
+        Block(pattern=rule.pattern, reason=rule.block, unless=tuple(patterns[:place]))
+        for place, rule in enumerate(farm.packages)
+        if rule.block is not None
+    )
 
 
 def _order(wish: Wish, farm: FarmSettings, suites: Sequence[str]) -> Order:
@@ -100,6 +110,6 @@ def _order(wish: Wish, farm: FarmSettings, suites: Sequence[str]) -> Order:
         },
         architectures=wish.architectures,
         quorum=wish.quorum,
-        blocked=tuple(rule.pattern for rule in farm.packages if rule.block is not None),
+        blocked=standing_blocks(farm),
         limit=wish.limit,
     )

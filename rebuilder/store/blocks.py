@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -12,25 +12,13 @@ from sqlalchemy.engine import Connection
 from rebuilder.errors import UsageError
 from rebuilder.model.job import JobState
 from rebuilder.store import farm_tables
+from rebuilder.store.blocking import Block, fits, listed, settle
 from rebuilder.store.database import Database
 from rebuilder.store.dialects import insert
 
+__all__ = ["Block", "Blocks", "SuiteState"]
+
 _BLOCKS, _SUITES, _JOBS = farm_tables.blocks, farm_tables.suites, farm_tables.jobs
-_ESCAPE = "\\"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Block:
-    """Packages that are not rebuilt, and why."""
-
-    pattern: str
-    """Of source package names: `*` stands for any characters, `?` for one."""
-    reason: str
-
-    @property
-    def message(self) -> str:
-        """What a job that it holds says."""
-        return f"blocked: {self.reason}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,38 +35,30 @@ class SuiteState:
 class Blocks:
     """The block list and the states of suites, as the ledger has them."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, standing: Sequence[Block] = ()) -> None:
+        """Take the blocks of the settings as `standing`: they hold whatever the ledger's list says."""
         self._database = database
+        self._standing = tuple(standing)
 
     def blocks(self) -> tuple[Block, ...]:
-        """List the blocks, by pattern."""
+        """List the ledger's blocks, by pattern."""
         with self._database.read() as connection:
-            rows = connection.execute(sa.select(_BLOCKS).order_by(_BLOCKS.c.pattern))
-            return tuple(Block(pattern=row.pattern, reason=row.reason) for row in rows)
+            return listed(connection)
 
     def block(self, block: Block, at: datetime) -> int:
-        """Add a block, and hold the jobs that wait for such packages; return how many that are."""
-        waits = _JOBS.c.state.in_((JobState.READY, JobState.WAITING)) & fits(_JOBS.c.name, (block.pattern,))
+        """Add a block, or give it another reason, and hold the jobs that wait for such packages; return how many."""
         values = {"reason": block.reason, "made_at": at}
         with self._database.write() as connection:
             statement = insert(connection, _BLOCKS).values(pattern=block.pattern, **values)
             connection.execute(statement.on_conflict_do_update(index_elements=["pattern"], set_=values))
-            held = {"state": JobState.HELD, "message": block.message, "changed_at": at}
-            return connection.execute(_JOBS.update().where(waits).values(**held)).rowcount
+            return settle(connection, (*self._standing, *listed(connection)), at).held
 
     def unblock(self, pattern: str, at: datetime) -> int:
-        """Remove a block and free the jobs that it holds; raise UsageError if there is none by that pattern."""
+        """Remove a block and free the jobs that no other one holds; raise UsageError if there is none such."""
         with self._database.write() as connection:
-            row = connection.execute(
-                _BLOCKS.delete().where(_BLOCKS.c.pattern == pattern).returning(_BLOCKS.c.reason)
-            ).first()
-            if row is None:
+            if not connection.execute(_BLOCKS.delete().where(_BLOCKS.c.pattern == pattern)).rowcount:
                 raise UsageError(f"no block {pattern[:120]!r}", hint="`rebuilder block list` shows them")
-            block = Block(pattern=pattern, reason=row.reason)
-            held = (_JOBS.c.state == JobState.HELD) & (_JOBS.c.message == block.message)
-            free = {"state": JobState.READY, "message": "", "not_before": None, "woken_at": None, "changed_at": at}
-            clause = held & fits(_JOBS.c.name, (pattern,))
-            return connection.execute(_JOBS.update().where(clause).values(**free)).rowcount
+            return settle(connection, (*self._standing, *listed(connection)), at).freed
 
     def cancelled(self, pattern: str) -> int:
         """Count the cancelled jobs of the packages that a pattern names."""
@@ -107,22 +87,6 @@ class Blocks:
         """Let at most so many rebuilds of a suite run at once."""
         with self._database.write() as connection:
             _say(connection, suite, {"quota": quota, "changed_at": at})
-
-
-def blocked(connection: Connection) -> sa.ColumnElement[bool]:
-    """Say in SQL that a job is of a package on the block list."""
-    return fits(_JOBS.c.name, connection.scalars(sa.select(_BLOCKS.c.pattern)).all())
-
-
-def fits(column: sa.ColumnElement[str], patterns: Iterable[str]) -> sa.ColumnElement[bool]:
-    """Say in SQL that a name is named by one of the patterns."""
-    return sa.or_(sa.false(), *(column.like(_like(pattern), escape=_ESCAPE) for pattern in patterns))
-
-
-def _like(pattern: str) -> str:
-    for char in (_ESCAPE, "%", "_"):
-        pattern = pattern.replace(char, _ESCAPE + char)
-    return pattern.replace("*", "%").replace("?", "_")
 
 
 def _say(connection: Connection, suite: str, values: dict[str, object]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 import sqlalchemy as sa
@@ -10,7 +11,7 @@ from sqlalchemy.engine import Connection
 from rebuilder.errors import UsageError
 from rebuilder.model.job import CaseState, JobKind, JobState
 from rebuilder.store import farm_tables
-from rebuilder.store.blocks import blocked
+from rebuilder.store.blocking import PREFIX, Block, is_blocked
 
 _JOBS = farm_tables.jobs
 _CASES = farm_tables.cases
@@ -33,13 +34,14 @@ def cancel(connection: Connection, wanted: Clause, at: datetime, reason: str) ->
     return ended + asked
 
 
-def retry(connection: Connection, wanted: Clause, at: datetime) -> int:
+def retry(connection: Connection, wanted: Clause, at: datetime, blocks: Sequence[Block]) -> int:
     """Owe again what stopped, with all its attempts; of several plans of a target the newest, if none is owed.
 
-    A blocked package's jobs stay as they are: `Blocks.unblock` frees those that the block holds. So do jobs of which
+    A blocked package's jobs stay as they are: `blocking.settle` frees those that a block holds. So do jobs of which
     nothing could follow any more (`count_settled`).
     """
-    again = wanted & _JOBS.c.state.in_(_STOPPED) & ~_has_newer_plan() & ~blocked(connection) & ~_is_settled()
+    again = wanted & _JOBS.c.state.in_(_STOPPED) & ~_has_newer_plan() & ~_is_settled()
+    again &= ~is_blocked(_JOBS.c.name, blocks)
     numbers = connection.scalars(sa.select(_JOBS.c.id).where(again).order_by(_JOBS.c.id).with_for_update()).all()
     values = {"state": JobState.READY, "attempts": 0, "not_before": None, "cancel": False, "message": ""}
     for start in range(0, len(numbers), 500):
@@ -50,9 +52,9 @@ def retry(connection: Connection, wanted: Clause, at: datetime) -> int:
     return len(numbers)
 
 
-def count_blocked(connection: Connection, wanted: Clause) -> int:
+def count_blocked(connection: Connection, wanted: Clause, blocks: Sequence[Block]) -> int:
     """Count what `retry` leaves alone because its package is blocked."""
-    clause = wanted & _JOBS.c.state.in_(_STOPPED) & blocked(connection)
+    clause = wanted & _JOBS.c.state.in_(_STOPPED) & is_blocked(_JOBS.c.name, blocks)
     return connection.scalar(sa.select(sa.func.count()).select_from(_JOBS).where(clause)) or 0
 
 
@@ -63,7 +65,9 @@ def count_settled(connection: Connection, wanted: Clause) -> int:
 
 
 def hold(connection: Connection, wanted: Clause, at: datetime, reason: str) -> int:
-    """Keep ready and waiting jobs from being claimed."""
+    """Keep ready and waiting jobs from being claimed; raise UsageError for the words of a block, which frees them."""
+    if reason.startswith(PREFIX):
+        raise UsageError(f"a reason that begins with {PREFIX!r} is a block's", hint="say `block add`, or it otherwise")
     _lock(connection, wanted)
     clause = wanted & _JOBS.c.state.in_((JobState.READY, JobState.WAITING))
     values = {"state": JobState.HELD, "message": reason, "not_before": None, "changed_at": at}

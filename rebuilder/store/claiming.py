@@ -141,7 +141,7 @@ _QUEUES = (
     .where(_TABLE.c.kind == sa.bindparam("of_kind"))
     .order_by(_TABLE.c.suite, _TABLE.c.name)
 )
-_SEEN = tuple(_JOBS.c[name] for name in ("id", "fence", "rank", "queue", "kind", "slot", "quorum", "plan"))
+_SEEN = tuple(_JOBS.c[name] for name in ("id", "fence", "rank", "queue", "kind", "slot", "quorum", "plan", "name"))
 _FREE = sa.select(*_SEEN).where((_JOBS.c.state == JobState.READY) & _not_twice())
 _CERTAIN = _FREE.where(_JOBS.c.id == sa.bindparam("of_job"))
 _HEAD = _FREE.where(_JOBS.c.queue == sa.bindparam("of_queue")).order_by(_JOBS.c.rank, _JOBS.c.id).limit(_ROOM)

@@ -25,7 +25,7 @@ from rebuilder.model.job import JobKind, JobState, NewJob, Purpose
 from rebuilder.model.lineage import base_suite
 from rebuilder.model.verdict import Verdict
 from rebuilder.store import farm_tables, tables
-from rebuilder.store.blocks import fits
+from rebuilder.store.blocking import Block, is_blocked
 from rebuilder.store.dialects import insert
 from rebuilder.store.job_rows import queue_of, values_of
 
@@ -49,8 +49,7 @@ class Order:
     suites: Mapping[str, Ages]
     architectures: tuple[str, ...]
     quorum: int
-    blocked: tuple[str, ...] = ()
-    """Patterns of names."""
+    blocked: tuple[Block, ...] = ()
     limit: int | None = None
     """At most so many, the most urgent ones."""
 
@@ -71,7 +70,7 @@ def due(order: Order, at: datetime) -> sa.Select[Any]:
         ),
         (tried.c.at <= _by_suite(offered.c.suite, again), Purpose.RECHECK.value),
     )
-    blocked = fits(offered.c.name, order.blocked)
+    blocked = is_blocked(offered.c.name, order.blocked)
     chosen = (
         sa.select(
             offered.c.suite,

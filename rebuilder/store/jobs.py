@@ -20,6 +20,7 @@ from rebuilder.model.cause import Cause
 from rebuilder.model.digest import Digest
 from rebuilder.model.job import Backlog, Job, JobKind, JobState, Lease, NewJob, RetryRule, retry_rule
 from rebuilder.store import by_hand, farm_tables
+from rebuilder.store.blocking import Block, Settled, listed, names_any, settle
 from rebuilder.store.claiming import Offer, heads, queues, take
 from rebuilder.store.database import Database
 from rebuilder.store.job_rows import add_jobs, job_of, row_of, to_job, to_lease
@@ -66,8 +67,10 @@ Then = Callable[[Connection, Job], None]
 class Jobs:
     """The ledger's jobs and leases."""
 
-    def __init__(self, database: Database, *, random: Random | None = None) -> None:
+    def __init__(self, database: Database, *, random: Random | None = None, standing: Sequence[Block] = ()) -> None:
+        """Take the blocks of the settings as `standing`: they hold beside those of the ledger."""
         self._database = database
+        self._standing = tuple(standing)
         self._random = random or Random()  # noqa: S311 - jitter is no secret
 
     def add(self, jobs: Iterable[NewJob], at: datetime) -> tuple[int, ...]:
@@ -83,7 +86,8 @@ class Jobs:
     def claim(self, offer: Offer, at: datetime, *, lease: timedelta) -> Lease | None:
         """Give a worker the most urgent job that it may do, or None.
 
-        1. Heads of the queues that the worker may serve, without those of paused suites and used-up quotas.
+        1. Heads of the queues that the worker may serve, without those of paused suites and used-up quotas. What is
+           blocked among them is held first, with all else that is, and they are looked at again.
         2. The most urgent one, by compare-and-set: it must still be ready, with the fence that was read.
         3. A quorum never gets two rebuilds of one fault domain: the database itself refuses the second.
         """
@@ -92,6 +96,8 @@ class Jobs:
         for _ in range(_ROUNDS):
             with self._database.write() as connection:
                 found = heads(connection, offer)
+                if found and self._settle_any(connection, found, at):
+                    continue
                 for row in found:
                     if (taken := take(connection, row, offer.worker, at, lease)) is not None:
                         return taken
@@ -173,6 +179,11 @@ class Jobs:
         with self._database.write() as connection:
             return connection.execute(_JOBS.update().where(_JOBS.c.id.in_(chosen)).values(**values)).rowcount
 
+    def settle(self, at: datetime) -> Settled:
+        """Hold what a block names, of the ledger or the settings; free what was held and none names any more."""
+        with self._database.write() as connection:
+            return settle(connection, self._blocks(connection), at)
+
     def to_wake(self, at: datetime, *, again_after: timedelta, most: int = 32) -> tuple[Job, ...]:
         """Jobs of which workers were never told, or long ago; noted as told now. The most urgent come first.
 
@@ -222,12 +233,12 @@ class Jobs:
     def retry(self, wanted: Selection, at: datetime) -> int:
         """Owe again what failed, was cancelled or is held or waiting, with all its attempts; return how many."""
         with self._database.write() as connection:
-            return by_hand.retry(connection, wanted.clause(), at)
+            return by_hand.retry(connection, wanted.clause(), at, self._blocks(connection))
 
     def blocked(self, wanted: Selection) -> int:
         """Count what `retry` leaves alone because its package is on the block list."""
         with self._database.read() as connection:
-            return by_hand.count_blocked(connection, wanted.clause())
+            return by_hand.count_blocked(connection, wanted.clause(), self._blocks(connection))
 
     def settled(self, wanted: Selection) -> int:
         """Count what `retry` leaves alone because its case is published, or will be without it."""
@@ -243,6 +254,17 @@ class Jobs:
         """Give jobs a person's own number (lower is sooner); return how many."""
         with self._database.write() as connection:
             return by_hand.prioritize(connection, wanted.clause(), priority, at)
+
+    def _blocks(self, connection: Connection) -> tuple[Block, ...]:
+        return (*self._standing, *listed(connection))
+
+    def _settle_any(self, connection: Connection, found: Sequence[Row[Any]], at: datetime) -> bool:
+        """Whether a block names one of these jobs; then what blocks name is held."""
+        blocks = self._blocks(connection)
+        if not names_any((row.name for row in found), blocks):
+            return False
+        settle(connection, blocks, at)
+        return True
 
     def _after_failure(  # noqa: PLR0913, PLR0917 - one transition
         self, connection: Connection, row: Row[Any], cause: Cause, message: str, at: datetime, then: Then | None

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from rebuilder.model.catalogue import Catalogue, Offer
 from rebuilder.model.job import Purpose
-from rebuilder.store import farm_tables, offers
+from rebuilder.store import offers
+from rebuilder.store.blocking import listed
 from rebuilder.store.database import Database
 from rebuilder.store.due import Order, due, enqueue
 from rebuilder.store.estimate import Estimate, estimate
@@ -87,5 +87,4 @@ def _analyze(connection: Connection, table: str) -> None:
 
 
 def _with_blocks(connection: Connection, order: Order) -> Order:
-    patterns = connection.scalars(sa.select(farm_tables.blocks.c.pattern)).all()
-    return replace(order, blocked=(*order.blocked, *patterns))
+    return replace(order, blocked=(*order.blocked, *listed(connection)))

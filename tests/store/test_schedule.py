@@ -70,7 +70,13 @@ def catalogue(*offers: Offer, suite: str = "trixie", architectures: tuple[str, .
 def order(limit: int | None = None, quorum: int = 1, blocked: tuple[str, ...] = ()) -> Order:
     """Ask for everything that is due of these suites."""
     suites = dict.fromkeys(("trixie", "trixie-security"), AGES)
-    return Order(suites=suites, architectures=("amd64", "all"), quorum=quorum, limit=limit, blocked=blocked)
+    return Order(
+        suites=suites,
+        architectures=("amd64", "all"),
+        quorum=quorum,
+        limit=limit,
+        blocked=tuple(Block(pattern=each, reason="") for each in blocked),
+    )
 
 
 def sync(database: Database, *catalogues: Catalogue, at: datetime = START, wanted: Order | None = None) -> Synced:

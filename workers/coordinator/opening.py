@@ -17,6 +17,7 @@ from rebuilder.store.workers import Workers
 from workers.coordinator.bureau import Bureau
 from workers.coordinator.transitions import Transitions
 from workers.lease.desk import Desk
+from workers.scheduling import standing_blocks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +37,7 @@ def open_coordinator(
     bureau = Bureau(
         settings=settings,
         ledger=Ledger(database),
-        jobs=Jobs(database),
+        jobs=Jobs(database, standing=standing_blocks(settings.farm)),
         cases=Cases(database),
         blobs=blobs,
         worker=workers.find,

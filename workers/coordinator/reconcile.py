@@ -36,7 +36,7 @@ def sweep(desk: Desk, farm: FarmSettings, wake: Callable[[Job], None]) -> Swept:
     """Look once at everything that is owed. Doing it twice at once does no harm, only work.
 
     1. Leases that ran out are taken back: their jobs wait for another attempt, or have failed for good.
-    2. Jobs that waited long enough are ready.
+    2. Jobs that waited long enough are ready. What a block names is held, and what none names any more let go on.
     3. Workers are woken for ready jobs of which they were never told, or long ago.
     """
 
@@ -48,6 +48,7 @@ def sweep(desk: Desk, farm: FarmSettings, wake: Callable[[Job], None]) -> Swept:
     now = desk.now()
     expired = desk.jobs.expire(now, then=then)
     ripened = desk.jobs.ripen(now)
+    desk.jobs.settle(now)
     owed = desk.jobs.to_wake(now, again_after=timedelta(seconds=farm.wake_again_s))
     for job in owed:
         wake(job)

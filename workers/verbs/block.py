@@ -62,7 +62,7 @@ def add(pattern: str, reason: str, config: Path | None, *, as_json: bool) -> Non
 @options.config_option
 @options.json_option
 def remove(pattern: str, config: Path | None, *, as_json: bool) -> None:
-    """Remove a block, and let go on what it held."""
+    """Remove a block, and let go on what it held and no other one holds."""
     blocks = _blocks(config)
     freed = blocks.unblock(pattern, now())
     if as_json:
@@ -75,5 +75,7 @@ def remove(pattern: str, config: Path | None, *, as_json: bool) -> None:
 
 def _blocks(config: Path | None) -> Blocks:
     from rebuilder.store.blocks import Blocks  # noqa: PLC0415 - the database library is slow to load
+    from workers.scheduling import standing_blocks  # noqa: PLC0415 - as above
 
-    return Blocks(ledger_at(config)[1])
+    settings, database = ledger_at(config)
+    return Blocks(database, standing_blocks(settings.farm))

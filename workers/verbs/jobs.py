@@ -58,8 +58,10 @@ def _chosen(numbers: tuple[int, ...], wish: dict[str, Any]) -> Selection:
 
 def _jobs(config: Path | None) -> Jobs:
     from rebuilder.store.jobs import Jobs  # noqa: PLC0415 - as above
+    from workers.scheduling import standing_blocks  # noqa: PLC0415 - as above
 
-    return Jobs(ledger_at(config)[1])
+    settings, database = ledger_at(config)
+    return Jobs(database, standing=standing_blocks(settings.farm))
 
 
 @command.command("list", cls=options.JsonVerb)
