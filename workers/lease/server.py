@@ -95,7 +95,7 @@ class LeaseApi:
             worker = await run_in_threadpool(self._door.admit, _message(request, Digest.of(body)), given)
             try:
                 answer = await run_in_threadpool(act, worker, codec.parse(body, kind))
-            except HostileInput as error:
+            except (HostileInput, UsageError) as error:  # also about a job that is not there
                 await run_in_threadpool(self._desk.report_refused, worker, request.url.path, str(error))
                 raise
             return Response(status_code=204) if answer is None else _json(answer)

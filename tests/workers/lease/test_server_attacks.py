@@ -219,6 +219,23 @@ def test_attack_contradictory_report(served: Served, signer: KeySigner) -> None:
         assert served.office.desk.jobs.job(1).state is JobState.READY
 
 
+NOBODYS = (
+    b'{"job":77,"fence":1,"outcome":"failed","cause":"infrastructure","message":"x"}',
+    b'{"job":77,"fence":1,"outcome":"done","output":"sha256:%s"}' % (b"0" * 64),
+    b'{"job":2147483647,"fence":1,"outcome":"failed","cause":"infrastructure","message":"x"}',
+)
+
+
+def test_attack_report_on_a_job_that_there_is_not(served: Served, signer: KeySigner) -> None:
+    """It is refused, and recorded with its sender, whichever number was made up."""
+    for body in NOBODYS:
+        answer = served.send("POST", "/v1/report", body, served.signed(signer, "POST", "/v1/report", body))
+        refused(answer, 400, "no job ")
+    events = served.office.events()
+    assert [kind for kind, _ in events] == ["report-refused"] * len(NOBODYS)
+    assert all(detail.startswith("/v1/report: no job ") for _, detail in events)
+
+
 def test_a_report_sent_twice_is_accepted_twice(served: Served, signer: KeySigner) -> None:
     """The answer to the first may have got lost: the same again is 200, another one is 409."""
     assert served.leases(signer).claim(JobKind.COMPARE) is not None
