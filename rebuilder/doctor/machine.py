@@ -107,7 +107,7 @@ def examine_disk(name: str, path: Path, purpose: str, *, least_bytes: int, good_
         condition=Condition.WARN if free_bytes >= least_bytes else Condition.MISSING,
         found=f"{found}; {render_size(good_bytes)} are wanted",
         purpose=purpose,
-        remedy="free some space (`rebuilder cache` frees ours), or name another directory",
+        remedy="free some space (`rebuilder cache prune` frees ours), or name another directory",
     )
 
 

@@ -84,7 +84,7 @@ def case_of(connection: Connection, number: int, *, lock: bool = False) -> Case:
     query = sa.select(_CASES).where(_CASES.c.id == number)
     row = connection.execute(query.with_for_update() if lock else query).first()
     if row is None:
-        raise UsageError(f"no case {number}", hint="`rebuilder jobs` names the case of each job")
+        raise UsageError(f"no case {number}", hint="`rebuilder jobs show JOB --json` names the case of a job")
     return _case(row)
 
 

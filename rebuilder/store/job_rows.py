@@ -114,7 +114,7 @@ def _verify_possible(number: int) -> None:
 
 
 def _absent(number: int) -> UsageError:
-    return UsageError(f"no job {number}", hint="`rebuilder jobs` lists them")
+    return UsageError(f"no job {number}", hint="`rebuilder jobs list` shows them")
 
 
 def values_of(job: NewJob, at: datetime) -> dict[str, Any]:

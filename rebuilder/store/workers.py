@@ -248,7 +248,7 @@ def _expire_leases(connection: Connection, keyid: str, at: datetime) -> None:
 def _required(connection: Connection, keyid: str) -> Worker:
     worker = _find(connection, keyid)
     if worker is None:
-        raise UsageError(f"no worker with key {keyid[:16]}", hint="`rebuilder workers` lists them")
+        raise UsageError(f"no worker with key {keyid[:16]}", hint="`rebuilder workers list` shows them")
     return worker
 
 

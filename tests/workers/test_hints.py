@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
 
 from rebuilder import errors
+from rebuilder.cli.app import app
 from workers.lease.protocol import Forbidden
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -42,3 +45,22 @@ def test_a_refusal_without_a_hint_is_found() -> None:
     assert list(without_hint("raise UsageError('no')\nraise UnknownTarget('no', hint='yes')\n")) == [
         "UsageError, line 1"
     ]
+
+
+def half_named(source: str) -> Iterator[str]:
+    """Name what hints call a verb, and is only a group of verbs: it prints its help, with exit code 2."""
+    overview = app
+    assert isinstance(overview, click.Group)
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.keyword) and node.arg in {"hint", "remedy"}:
+            for name in re.findall(r"`rebuilder ([a-z-]+)`", ast.unparse(node.value)):
+                if isinstance(overview.get_command(click.Context(overview), name), click.Group):
+                    yield f"{name}, line {node.value.lineno}"
+
+
+def test_hints_name_verbs_that_work() -> None:
+    """Such as `rebuilder jobs list`, for `rebuilder jobs` lists nothing."""
+    paths = sorted((*ROOT.glob("rebuilder/**/*.py"), *ROOT.glob("workers/**/*.py")))
+    found = {str(path.relative_to(ROOT)): list(half_named(path.read_text("utf-8"))) for path in paths}
+    assert {path: names for path, names in found.items() if names} == {}
+    assert list(half_named("f(hint='say `rebuilder jobs`, or `rebuilder status`')")) == ["jobs, line 1"]

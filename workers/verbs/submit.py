@@ -50,7 +50,9 @@ def command(targets: tuple[str, ...], quorum: int | None, priority: int, config:
     _look_at_suites(wanted, settings, database)
     for each in wanted:
         if reason := block_on(each.name, settings.farm, database):
-            raise UsageError(f"{each.name} is blocked: {reason}", hint="`rebuilder block` and [[farm.packages]] say so")
+            raise UsageError(
+                f"{each.name} is blocked: {reason}", hint="`rebuilder block list` or [[farm.packages]] say so"
+            )
     jobs, answers, count = Jobs(database), [], quorum or settings.farm.quorum
     for each in wanted:
         rule = rule_for(each.name, settings.farm)
