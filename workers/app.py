@@ -44,6 +44,7 @@ def make_app(farm: FarmSettings) -> Celery:
     app.conf.update(
         broker_transport=f"{Transport.__module__}:{Transport.__name__}",
         broker_use_ssl=_tls(farm) if address.startswith("rediss:") else None,
+        worker_consumer="workers.consumer:Consumer",
         accept_content=["json"],
         task_serializer="json",
         task_ignore_result=True,
@@ -55,6 +56,7 @@ def make_app(farm: FarmSettings) -> Celery:
         worker_hijack_root_logger=False,
         worker_send_task_events=False,
         broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,  # a worker stays, however long its broker is away
         broker_channel_error_retry=True,  # a broker that refuses, for it is full, is waited for like one that is away
         broker_connection_timeout=_CONNECT_S,
         broker_transport_options={

@@ -1,7 +1,8 @@
 """The Celery tasks, one a role: each is told that there is a job, and asks the coordinator for it.
 
 `celery -A workers.tasks:app worker -Q rebuild.small.amd64` starts a builder. A message is refused and told of unless
-the coordinator signed it for this task and this queue, once.
+the coordinator signed it for this task and this queue, once; one for a role that the worker is not, before anything
+of that role is opened. Celery's own tasks are not there.
 """
 
 from __future__ import annotations
@@ -19,8 +20,10 @@ from rebuilder.errors import RebuilderError, UntrustedError
 from rebuilder.model.job import JobKind
 from rebuilder.progress import Silent
 from workers.app import make_app, task_of
+from workers.refusing import Teller
 from workers.serving import Post, serve
 from workers.starting import now, open_worker
+from workers.transport import refused
 from workers.wake import Delivery, Nonces, verify_token
 
 _log = structlog.stdlib.get_logger("wake")
@@ -38,6 +41,11 @@ def make_tasks(settings: Settings, opening: OpenPost = open_post) -> Celery:
     post = cache(lambda kind: opening(kind, settings))
     for kind in JobKind:
         _add(app, kind, settings, post)
+    app.finalize()
+    for name in [name for name in app.tasks if name.startswith("celery.")]:
+        app.tasks.unregister(name)  # they would run whatever a message names, and nobody signs those
+    # What the process that listens refuses itself; it is this one until Celery makes a child to work in.
+    refused.connect(Teller(lambda reason: _tell(app, post, reason)).hear, weak=False)
     return app
 
 
@@ -47,9 +55,27 @@ def _add(app: Celery, kind: JobKind, settings: Settings, post: Callable[[JobKind
         """Work, if the wake-up is one; what ends that is logged, and the next one finds this worker here."""
         delivery = Delivery(task=self.name, queue=str((self.request.delivery_info or {}).get("routing_key", "")))
         try:
+            if kind not in (own := _kinds(app)):
+                # Before anything of that kind is opened: this makes keys.
+                reason = f"expected a wake-up for {', '.join(map(task_of, own))}, found one for {delivery.task}"
+                _log.warning("refused", task=delivery.task, error=reason)
+                _tell(app, post, reason)
+                return
             _work(post(kind), token, delivery, settings)
         except RebuilderError as error:
             _log.warning("no work now", task=delivery.task, error=str(error), hint=error.hint)
+
+
+def _kinds(app: Celery) -> tuple[JobKind, ...]:
+    """Name the kinds of job that this worker was told to listen for; whatever a message says of itself."""
+    queues = {queue.partition(".")[0] for queue in app.amqp.queues.consume_from}
+    return tuple(kind for kind in JobKind if kind in queues)
+
+
+def _tell(app: Celery, post: Callable[[JobKind], Post], reason: str) -> None:
+    """Tell the coordinator of a message that was refused, in the name of the first kind that this worker serves."""
+    for own in _kinds(app)[:1]:
+        post(own).leases.refused(task_of(own), reason)
 
 
 def _work(here: Post, token: object, delivery: Delivery, settings: Settings) -> None:

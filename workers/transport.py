@@ -9,12 +9,15 @@ that takes one message at a time would never ask for another one.
 
 from __future__ import annotations
 
-import logging
+from queue import Empty
 from typing import Any
 
+from celery.utils.dispatch import Signal  # type: ignore[import-untyped] # Celery has no types
 from kombu.transport import redis
+from redis.exceptions import RedisError
 
-_log = logging.getLogger(__name__)
+refused = Signal(name="refused", providing_args={"reason"})
+"""Sent with a `reason` for each message that no task was begun for; a receiver neither waits nor raises."""
 
 
 class _QoS(redis.QoS):
@@ -34,8 +37,10 @@ class _Channel(redis.Channel):
         """Take one element; whatever is wrong with it, the next one is taken after it."""
         try:
             return bool(super()._brpop_read(**options))  # type: ignore[no-untyped-call] # kombu has no types
-        except (ValueError, TypeError, LookupError, AttributeError) as error:
-            _log.warning("dropped from a queue what is no message: %s: %.200s", type(error).__name__, error)
+        except (Empty, RedisError, OSError):
+            raise
+        except Exception as error:  # noqa: BLE001 - whoever wrote the element chose it
+            refused.send(sender=None, reason=f"no message: {type(error).__name__}: {error}"[:200])
             return True
 
 

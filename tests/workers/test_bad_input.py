@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import shutil
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,7 +18,9 @@ import sqlalchemy as sa
 from redis import Redis
 
 from rebuilder.attest.keys import Role
-from rebuilder.attest.keystore import key_path, load_public_key
+from rebuilder.attest.keystore import key_path, key_uri, load_public_key
+from rebuilder.attest.signing import open_signer
+from rebuilder.config import FarmSettings
 from rebuilder.model.job import JobKind, JobState, NewJob
 from rebuilder.store.database import Database
 from rebuilder.store.jobs import Jobs
@@ -25,7 +28,9 @@ from rebuilder.store.tables import SCHEMA_VERSION
 from rebuilder.store.workers import Workers
 from tests.servers import free_port
 from tests.workers.processes import PATIENCE_S, Process, broker, process
+from workers.app import make_app, task_of
 from workers.standing import read_status
+from workers.wake import Delivery, make_token
 
 COMPARER = ("worker", "compare")
 
@@ -124,7 +129,7 @@ def test_an_unknown_key_waits_and_a_revoked_one_is_let_in_no_more(
         assert "the operator enrols workers: `rebuilder workers token`" in text
         assert requests.get(f"{unknown.health}/readyz", timeout=30).json()["parts"] == {
             "coordinator": "ok",
-            "key": "unavailable",
+            "key": "refused",
         }
         assert any("is not enrolled" in detail for detail in refused(postgres_database, "worker-refused"))
         known.ready()
@@ -190,6 +195,25 @@ def test_a_broker_that_refuses_the_password(
     assert "Traceback" not in "".join(said)
 
 
+def message(task: str, body: bytes = b"[[], {}, {}]", changed: Mapping[str, object] | None = None) -> bytes:
+    """Make a message as Celery sends it."""
+    return json.dumps(
+        {
+            "body": base64.b64encode(body).decode(),
+            "content-encoding": "utf-8",
+            "content-type": "application/json",
+            "headers": {"task": task, "id": "7", "root_id": "7", "parent_id": None, "group": None, "lang": "py"},
+            "properties": {
+                "body_encoding": "base64",
+                "correlation_id": "7",
+                "delivery_info": {"exchange": "", "routing_key": "compare"},
+                "delivery_tag": task + str(changed),
+            },
+        }
+        | dict(changed or {})
+    ).encode()
+
+
 JUNK = (
     b"",
     b"no message",
@@ -197,15 +221,23 @@ JUNK = (
     b"[]",
     b"null",
     b"\xff\xfe",
+    b"[" * 200_000,
     json.dumps({"body": "!!!", "headers": {}, "properties": {}}).encode(),
     json.dumps({"body": "bnVsbA==", "content-type": "application/x-python-serialize", "headers": {}}).encode(),
+    message("celery.chord"),
+    message("os.system"),
+    message("workers.compare", changed={"content-type": "application/x-python-serialize"}),
+    message("workers.compare", b"null"),
+    message("workers.compare", b"[" * 200_000),
+    message("workers.compare", changed={"headers": {"task": "workers.compare"}}),
+    message("workers.compare", changed={"headers": {"task": ["workers.compare"], "id": "7"}}),
 )
 
 
 def test_malformed_messages_wake_nobody_and_end_nothing(
     farm: Path, served: tuple[Process, int, str], postgres_database: Database
 ) -> None:
-    """What is no message of Celery's, or none of ours, is dropped; the worker does the next job all the same."""
+    """What is no message of Celery's, or none of ours, is dropped, and `status` says so; the next job is done."""
     _, port, base = served
     settings = {"farm_coordinator": base, **wakes(farm, port, "compare")}
     client = Redis(
@@ -218,4 +250,36 @@ def test_malformed_messages_wake_nobody_and_end_nothing(
         number = owe(postgres_database, "demo")
         wait_for_end(postgres_database, number, comparer)
         assert comparer.program.poll() is None
+        deadline = time.monotonic() + PATIENCE_S / 3
+        while sum(each.count for each in read_status(postgres_database, datetime.now(UTC)).refusals) < len(JUNK):
+            assert time.monotonic() < deadline, comparer.log.read_text()
+            time.sleep(0.2)
+        refusals = read_status(postgres_database, datetime.now(UTC)).refusals
+        assert {(each.kind, each.subject) for each in refusals} == {("wake-refused", "workers.compare")}
     client.close()
+
+
+@pytest.mark.parametrize("kind", sorted(set(JobKind) - {JobKind.COMPARE}))
+def test_attack_relabelled_for_another_role(
+    farm: Path, served: tuple[Process, int, str], postgres_database: Database, kind: JobKind
+) -> None:
+    """A wake-up that the coordinator signed, under the task of a role that this worker is not: refused, and told of.
+
+    Nothing of that role is begun: no key of it is made.
+    """
+    _, port, base = served
+    before = sorted((farm / "comparer" / "keys").iterdir())
+    signer = open_signer(key_uri(farm / "coordinator", Role.COORDINATOR))
+    secret = farm / "secrets" / "broker-coordinator"
+    app = make_app(FarmSettings(broker=f"redis://coordinator@127.0.0.1:{port}/0", broker_password_file=secret))
+    delivery = Delivery(task=task_of(kind), queue=str(kind))
+    number = owe(postgres_database, "demo")
+    token = make_token(Jobs(postgres_database).job(number), delivery, signer, datetime.now(UTC))
+    settings = {"farm_coordinator": base, **wakes(farm, port, "compare")}
+    with process(farm / "comparer", *COMPARER, **settings) as comparer:
+        comparer.says("ready.")
+        app.send_task(delivery.task, args=(token,), queue="compare")
+        (detail,) = refused(postgres_database, "wake-refused")
+        assert f"expected a wake-up for workers.compare, found one for workers.{kind}" in detail
+        wait_for_end(postgres_database, number, comparer)
+    assert sorted((farm / "comparer" / "keys").iterdir()) == before
