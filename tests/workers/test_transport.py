@@ -40,3 +40,8 @@ def _take_one(app: Celery, connection: Any, channel: Any, taken: list[Any]) -> N
     connection.Producer(channel).publish({}, routing_key="plan")
     with app.amqp.Consumer(channel, [queue], callbacks=[lambda _, message: taken.append(message)]):
         connection.drain_events(timeout=10)
+
+
+def test_a_worker_tries_to_connect_for_ever() -> None:
+    """Celery gives up after a hundred times, three quarters of an hour, as it is."""
+    assert make_app(FarmSettings(broker="redis://127.0.0.1:1/0")).conf.broker_connection_max_retries is None
