@@ -2,7 +2,8 @@
 
 Logs are one JSON object a line on standard error, with the job, its release and its attempt bound as long as the job
 runs. `healthz` says that the process answers; `readyz` that it can do its work: the ledger, the broker, the engine or
-the key are there. Neither tells a stranger more than a word and the name of the part.
+the key are there. Neither tells a stranger more than a word and the name of the part:
+`refused` is a key that is not accepted, `unavailable` what does not answer, for whatever reason.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from rebuilder.errors import RebuilderError
+from rebuilder.errors import RebuilderError, SignatureRefused
 
 _QUIET = ("kombu", "amqp", "urllib3", "docker", "botocore")
 
@@ -85,7 +86,7 @@ def health_routes(checks: Mapping[str, Check], registry: CollectorRegistry) -> l
                 check()
             except RebuilderError as error:
                 log.warning("not ready", part=name, error=str(error))
-                found[name] = "unavailable"
+                found[name] = "refused" if isinstance(error, SignatureRefused) else "unavailable"
             else:
                 found[name] = "ok"
         return found

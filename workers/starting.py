@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -20,7 +21,7 @@ from rebuilder.attest.keystore import ensure_key, key_uri, load_public_key, pass
 from rebuilder.attest.signing import open_signer
 from rebuilder.build.container import Engine
 from rebuilder.config import FarmSettings, Settings
-from rebuilder.errors import ConfigurationError, EngineFailure, HostileInput, NetworkFailure
+from rebuilder.errors import ConfigurationError, EngineFailure, HostileInput, NetworkFailure, SignatureRefused
 from rebuilder.model import codec
 from rebuilder.model.job import JobKind, ResourceClass
 from rebuilder.progress import Progress
@@ -113,7 +114,7 @@ def open_worker(
     )
     if builds:
         post = replace(post, ready=lambda: await_engine(engine))
-    checks: dict[str, Check] = {"coordinator": lambda: _ask(wire), "key": leases.verify_accepted}
+    checks: dict[str, Check] = {"coordinator": lambda: _verify_able(wire, leases), "key": leases.verify_accepted}
     if builds:
         checks["engine"] = lambda: _verify_answers(engine)
     return Opened(post=post, checks=checks)
@@ -256,14 +257,19 @@ def _step(kind: JobKind, settings: Settings) -> tuple[Step, Callable[[], None]]:
             return publisher.publish, publisher.rest
 
 
-def _ask(wire: Wire) -> None:
-    """Raise NetworkFailure unless the coordinator answers."""
+def _verify_able(wire: Wire, leases: HttpLeases) -> None:
+    """Raise NetworkFailure unless the coordinator answers, and has the ledger in which it looks a key up.
+
+    What it says of the key is not asked here.
+    """
     answer = wire.ask("GET", "/v1/time", again=False)
     if answer.status != 200:
         raise NetworkFailure(
             f"the coordinator answers with status {answer.status}",
             hint="look at its log; farm.coordinator may name something else",
         )
+    with suppress(SignatureRefused):
+        leases.verify_accepted()
 
 
 def await_engine(
