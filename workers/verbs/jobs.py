@@ -164,7 +164,10 @@ def _changing(verb: _Verb, act: Act, *extra: Callable[..., Any]) -> None:
 def _tell_of_kept(jobs: Jobs, chosen: Selection) -> None:
     """Say what was not owed again, why, and what to do instead."""
     if kept := jobs.blocked(chosen):
-        note(f"{counted(kept, 'job')} left alone: the package is blocked", "`rebuilder block list` says why")
+        note(
+            f"{counted(kept, 'job')} left alone: the package is blocked",
+            "`rebuilder block list`, or [[farm.packages]], says why",
+        )
     if kept := jobs.settled(chosen):
         note(
             f"{counted(kept, 'job')} left alone: what is published of the case is decided, with the failure in it",

@@ -80,6 +80,21 @@ def test_a_job_that_cannot_count_any_more_is_not_retried(person: Person, config:
     assert "`rebuilder submit TARGET`" in err
 
 
+def test_a_block_of_the_settings_holds(ask: Ask, person: Person, config: Path, standard_archive: FrozenArchive) -> None:
+    """What waited before the rule came is not released in spite of it, nor by the end of a block of the ledger."""
+    ask("submit", GREETER, EPOCHAL)
+    ask("jobs", "hold", "--name", "greeter")
+    rule = '[[farm.packages]]\npattern = "greeter"\nblock = "asks for the moon"\n'
+    write_config(config.parent, standard_archive, rule)
+    code, out, err = person("jobs", "release", "--all", "--config", config)
+    assert (code, out) == (0, "0 jobs released\n")
+    assert "1 job left alone: the package is blocked" in err
+    assert ask("block", "add", "*", "--reason", "all")["held"] == 1
+    assert ask("block", "remove", "*")["freed"] == 1
+    states = {job["new"]["name"]: job["state"] for job in ask("jobs", "list")["jobs"]}
+    assert states == {"greeter": "held", "epochal": "ready"}
+
+
 def test_a_list_shortens_messages(ask: Ask, person: Person, config: Path) -> None:
     """A long message does not flood `jobs list`; `jobs show` has all of it."""
     ask("submit", GREETER)
