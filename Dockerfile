@@ -6,7 +6,7 @@ ARG BASE=debian:bookworm-slim
 FROM ${BASE} AS system
 COPY deploy/packages deploy/install-packages /usr/local/lib/services/
 RUN ["/bin/sh", "/usr/local/lib/services/install-packages", "/usr/local/lib/services/packages"]
-ARG FARM_UID=1000
+ARG FARM_UID=48700
 RUN echo "farm:x:${FARM_UID}:${FARM_UID}::/nonexistent:/usr/sbin/nologin" >>/etc/passwd \
     && echo "farm:x:${FARM_UID}:" >>/etc/group \
     && install -d -o ${FARM_UID} -g ${FARM_UID} -m 0700 /state /cache \

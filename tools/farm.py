@@ -9,7 +9,7 @@
 
 Settings by environment: FARM_BASE (an image to start from, instead of the local bootstrap), FARM_ENGINE (socket of the
 engine that builds), FARM_SUITES (what base images are made for beforehand), FARM_QUORUM, FARM_WEB (address and port),
-FARM_BUILDERS (2 or more).
+FARM_BUILDERS (2 or more), FARM_UID (of a new farm: the user that its containers run as, who owns its keys).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from typing import IO
 from packaging.markers import Marker
 
 from rebuilder.errors import RebuilderError
-from tools import farm_base, farm_engine, farm_secrets, farm_services, farm_settings
+from tools import farm_base, farm_engine, farm_owner, farm_secrets, farm_services, farm_settings
 from tools.compose import ComposeError, command
 from tools.daemon import EngineError
 from tools.farm_engine import Engines
@@ -35,7 +35,6 @@ from tools.farm_settings import SettingsError
 ROOT = Path(__file__).resolve().parent.parent
 STATE = ROOT / ".state" / "farm"
 COMPOSE = ROOT / "compose.yaml"
-UID = 1000
 PYTHON = "3.11.2"
 """Of Debian bookworm, which the images are made of."""
 _MARKED = re.compile(r"(?P<name>\S+==\S+) ; (?P<marker>.+?)(?: \\)?$")
@@ -82,7 +81,10 @@ def do(verb: str, words: list[str]) -> int:
 def up(engines: Engines) -> int:
     """Bring it up; whatever is there already is left as it is."""
     farm_settings.prepare(STATE / "settings")
-    farm_secrets.prepare(STATE, builders=_builders(), architecture=_architecture(), owner=UID)
+    uid = farm_owner.owner(os.environ, STATE)
+    if (words := farm_owner.warning(uid)) is not None:
+        print(f"farm: warning: {words}", file=sys.stderr, flush=True)
+    farm_secrets.prepare(STATE, builders=_builders(), architecture=_architecture(), owner=uid)
     _more_builders(_builders())
     farm_engine.start(engines)
     if "FARM_BASE" not in os.environ and (status := farm_base.make(engines.services)) != 0:
@@ -213,7 +215,7 @@ def environment(words: dict[str, str], engines: Engines) -> dict[str, str]:
     own = {
         "DOCKER_HOST": engines.services,
         "FARM_BASE": base,
-        "FARM_UID": str(UID),
+        "FARM_UID": str(farm_owner.owner(words, STATE)),
         "FARM_ARCHITECTURE": _architecture(),
         "FARM_ENGINE_GROUP": group,
         "FARM_ENGINE_MOUNT": str(engines.mount),

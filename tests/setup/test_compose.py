@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 
 from rebuilder.doctor.packages import Need, load_packages
-from tools import compose, farm, farm_base, farm_secrets
+from tools import compose, farm, farm_base, farm_owner, farm_secrets
 from tools.farm_engine import Engines
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 BY_HAND = {"operator"}
+OWNER = "{0}:{0}".format(farm_owner.owner({}, farm.STATE))
 CAGE = ["no-new-privileges:true", "seccomp:./deploy/cage.json"]
 NOWHERE = Engines(services="unix:///nonexistent", builds=Path("/var/run/docker.sock"), own=False)
 
@@ -57,7 +58,7 @@ def test_no_service_has_privileges(config: dict[str, Any]) -> None:
         assert ("cap_add" in service) == (name == "bases"), name
         assert "privileged" not in service, name
         assert service["security_opt"][0] == "no-new-privileges:true", name
-        assert service["user"] == ("0:0" if name == "bases" else "1000:1000"), name
+        assert service["user"] == ("0:0" if name == "bases" else OWNER), name
         assert service["pids_limit"] <= 512, name
         assert service["healthcheck"]["test"], name
 
@@ -168,7 +169,7 @@ def test_the_operator_has_the_ledger_and_no_privilege(by_hand: dict[str, Any]) -
     """His verbs write into the ledger and read archives and results; he wakes nobody, signs nothing and is not root."""
     operator = by_hand["operator"]
     assert "cap_add" not in operator
-    assert operator["user"] == "1000:1000"
+    assert operator["user"] == OWNER
     assert operator["security_opt"] == CAGE
     assert set(operator["networks"]) == {"ledger", "mirrors"}
     assert [secret["source"] for secret in operator["secrets"]] == ["postgres_password"]
