@@ -188,7 +188,7 @@ class Workers:
         An older ledger may have it as enrolled, or an empty one not at all; then it is known as revoked from now on.
         """
         if worker.revoked_at is None:
-            raise UsageError(f"worker {worker.name} was never revoked")
+            raise UsageError(f"worker {worker.name} was never revoked", hint="say `rebuilder workers revoke`")
         values = {
             "keyid": worker.keyid,
             "pem": worker.pem,
