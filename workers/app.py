@@ -105,7 +105,8 @@ class Waker:
 def verify_broker(app: Celery) -> None:
     """Raise NetworkFailure unless the broker answers, and accepts this user and password."""
     try:
-        with app.connection_for_read() as connection:
+        options = {"socket_timeout": _CONNECT_S}
+        with app.connection_for_read(transport_options=options) as connection:
             connection.ensure_connection(max_retries=1, timeout=_CONNECT_S)
     except (OperationalError, RedisError, OSError) as error:
         raise NetworkFailure(f"the broker: {error}", hint=_LOOK) from error

@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, TextIO
 
 import structlog
@@ -23,8 +24,11 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from rebuilder.errors import RebuilderError, SignatureRefused
+from workers.asking import Asking
 
 _QUIET = ("kombu", "amqp", "urllib3", "docker", "botocore")
+
+_AWAY = "unavailable"
 
 Check = Callable[[], None]
 """Looks whether a part is there; raises one of our errors when it is not."""
@@ -79,23 +83,21 @@ def health_routes(checks: Mapping[str, Check], registry: CollectorRegistry) -> l
     """Routes of /healthz, /readyz and /metrics; each check is named after the part that it looks at."""
     log = structlog.stdlib.get_logger(__name__)
 
-    def look() -> dict[str, str]:
-        found = {}
-        for name, check in checks.items():
-            try:
-                check()
-            except RebuilderError as error:
-                log.warning("not ready", part=name, error=str(error))
-                found[name] = "refused" if isinstance(error, SignatureRefused) else "unavailable"
-            else:
-                found[name] = "ok"
-        return found
+    def word(name: str, check: Check) -> str:
+        try:
+            check()
+        except RebuilderError as error:
+            log.warning("not ready", part=name, error=str(error))
+            return "refused" if isinstance(error, SignatureRefused) else _AWAY
+        return "ok"
+
+    asking = Asking({name: partial(word, name, check) for name, check in checks.items()}, overdue=_AWAY)
 
     async def healthz(_: Request) -> Response:
         return JSONResponse({"status": "ok"})
 
     async def readyz(_: Request) -> Response:
-        parts = await run_in_threadpool(look)
+        parts = await run_in_threadpool(asking.answers)
         ready = all(word == "ok" for word in parts.values())
         answer = {"status": "ok" if ready else "unavailable", "parts": parts}
         return JSONResponse(answer, status_code=200 if ready else 503)
