@@ -27,7 +27,8 @@ TOKEN_LIMIT_BYTES = 4096
 LIFETIME = timedelta(hours=6)
 """How long a wake-up may lie in a queue; what lies longer is sent again by the reconciler."""
 _TOLERANCE = timedelta(hours=2)
-"""Between the coordinator's clock and a worker's. A late wake-up does no harm: the coordinator knows what is owed."""
+"""How far a worker's clock may be behind the coordinator's. One that is ahead has wake-ups expire the earlier, which the
+reconciler makes good."""
 _BUSY_S = 30
 
 
@@ -74,7 +75,7 @@ def verify_token(token: object, delivery: Delivery, coordinator: PublicKey, nonc
     """Return what the coordinator signed for this place, once; raise an UntrustedError for everything else.
 
     1. A short text that is an envelope. 2. Signed by the coordinator's key, as a wake-up. 3. For this task and this
-    queue. 4. Not expired, and not from a time to come. 5. Not seen before by this worker.
+    queue. 4. Not expired by this clock, and not from a time to come. 5. Not seen before by this worker.
     """
     if not isinstance(token, str) or len(token) > TOKEN_LIMIT_BYTES:
         raise HostileInput(f"a wake-up is a text of at most {TOKEN_LIMIT_BYTES} characters")
@@ -87,7 +88,7 @@ def verify_token(token: object, delivery: Delivery, coordinator: PublicKey, nonc
             f"{wake.task} in {wake.queue}",
             hint="somebody else than the coordinator writes to the broker",
         )
-    if not now - _TOLERANCE <= wake.expires <= now + LIFETIME + _TOLERANCE:
+    if not now <= wake.expires <= now + LIFETIME + _TOLERANCE:
         raise StaleInput(
             f"job {wake.job}: a wake-up that expires at {wake.expires:%Y-%m-%d %H:%M:%S}, and it is "
             f"{now:%Y-%m-%d %H:%M:%S}",
