@@ -27,7 +27,7 @@ TOKEN_LIMIT_BYTES = 4096
 LIFETIME = timedelta(hours=6)
 """How long a wake-up may lie in a queue; what lies longer is sent again by the reconciler."""
 _TOLERANCE = timedelta(hours=2)
-"""How far a worker's clock may be behind the coordinator's. One that is ahead has wake-ups expire the earlier, which the
+"""How far a worker's clock may be behind the coordinator's. For one that is ahead wake-ups expire earlier, which the
 reconciler makes good."""
 _BUSY_S = 30
 
