@@ -9,11 +9,13 @@ that takes one message at a time would never ask for another one.
 
 from __future__ import annotations
 
+from functools import cached_property
 from queue import Empty
 from typing import Any
 
 from celery.utils.dispatch import Signal  # type: ignore[import-untyped] # Celery has no types
 from kombu.transport import redis
+from redis.client import PubSub
 from redis.exceptions import RedisError
 
 refused = Signal(name="refused", providing_args={"reason"})
@@ -30,8 +32,31 @@ class _QoS(redis.QoS):
             raise
 
 
+class _Subscription(PubSub):
+    def parse_response(self, block: bool = True, timeout: float = 0) -> Any:  # noqa: ANN401, FBT001, FBT002 - redis's
+        """Read one element, and wait no longer than the connection's own limit for the rest of what has begun.
+
+        Celery reads when there is something, and redis waits for the end of it for ever. As it does, what is the
+        answer to a health check is none.
+        """
+        if not block or self.connection is None:
+            return super().parse_response(block=block, timeout=timeout)  # type: ignore[no-untyped-call] # redis has no types
+        self.check_health()
+        response = self.connection.read_response(disconnect_on_error=True, push_request=True)
+        if self.is_health_check_response(response):
+            self.health_check_response_counter -= 1
+            return None
+        return response
+
+
 class _Channel(redis.Channel):
     QoS = _QoS
+
+    @cached_property
+    def subclient(self) -> _Subscription:
+        """Where remote control is heard; see kombu."""
+        client = self._create_client(asynchronous=True)  # type: ignore[no-untyped-call] # kombu has no types
+        return _Subscription(client.connection_pool)
 
     def _brpop_read(self, **options: Any) -> bool:  # noqa: ANN401 - kombu's own
         """Take one element; whatever is wrong with it, the next one is taken after it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -45,3 +46,26 @@ def _take_one(app: Celery, connection: Any, channel: Any, taken: list[Any]) -> N
 def test_a_worker_tries_to_connect_for_ever() -> None:
     """Celery gives up after a hundred times, three quarters of an hour, as it is."""
     assert make_app(FarmSettings(broker="redis://127.0.0.1:1/0")).conf.broker_connection_max_retries is None
+
+
+def test_remote_control_that_breaks_off_is_a_lost_connection(tmp_path: Path) -> None:
+    """Half of a message, and then nothing: who reads waits as long as the connection says, and has lost it then."""
+    with redis(tmp_path / "redis") as server:
+        (tmp_path / "password").write_text(server.password)
+        farm = FarmSettings(broker=server.place, broker_password_file=tmp_path / "password")
+        app = make_app(farm)
+        options = {"socket_timeout": 1}
+        with app.connection_for_read(transport_options=options) as connection, connection.channel() as channel:
+            listener = channel.subclient
+            listener.psubscribe("/0.celery.pidbox")
+            assert listener.parse_response()[0] == b"psubscribe"
+            ours, theirs = socket.socketpair()
+            ours.settimeout(1)
+            real, listener.connection._sock = listener.connection._sock, ours
+            listener.connection._parser._sock = ours
+            listener.connection._parser._buffer._sock = ours
+            theirs.sendall(b"*4\r\n$8\r\npmess")
+            with pytest.raises(connection.connection_errors):
+                listener.parse_response()
+            for each in (real, theirs):
+                each.close()
