@@ -137,8 +137,9 @@ def stop(place: Place) -> bool:
 def anothers(place: Place) -> str | None:
     """Name the other checkout that started the daemon; None where it was this one, or one that is gone."""
     started = read_record(place)
-    own = started is None or started.checkout in {"", str(CHECKOUT)}
-    return started.checkout if started and not own and Path(str(started.checkout)).is_dir() else None
+    if started is None or started.checkout in {"", str(CHECKOUT)} or not Path(started.checkout).is_dir():
+        return None
+    return started.checkout
 
 
 def write_record(place: Place, pid: int, *, service: bool = False) -> None:

@@ -11,7 +11,8 @@ from fnmatch import fnmatchcase
 
 from rebuilder.config import FarmSettings, PackageRule
 from rebuilder.model.catalogue import Catalogue
-from rebuilder.store.blocks import Block, Blocks
+from rebuilder.store.blocking import Block
+from rebuilder.store.blocks import Blocks
 from rebuilder.store.database import Database
 from rebuilder.store.due import Ages, Order
 from rebuilder.store.ledger import Ledger

@@ -10,7 +10,8 @@ from datetime import datetime, timedelta
 
 from rebuilder.model.job import Backlog, Job, JobState, Worker
 from rebuilder.store.ailing import Unserved, find_bad_endings, find_unserved, is_silent
-from rebuilder.store.blocks import Block, Blocks, SuiteState
+from rebuilder.store.blocking import Block
+from rebuilder.store.blocks import Blocks, SuiteState
 from rebuilder.store.conclusions import Event, EventKind
 from rebuilder.store.database import Database
 from rebuilder.store.jobs import Jobs, Selection

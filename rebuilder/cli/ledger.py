@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,6 +14,9 @@ from rebuilder.cli.paths import output_file, regular_file
 from rebuilder.config import Settings
 from rebuilder.model.codec import render_time, to_plain
 from rebuilder.store.conclusions import Conclusion
+
+if TYPE_CHECKING:
+    from rebuilder.store.database import Database
 
 
 @click.group("ledger", context_settings=options.CONTEXT)
@@ -31,11 +34,12 @@ def rebuild(results: Path | None, config: Path | None, *, as_json: bool) -> int:
     A file that is not acceptable is named and left out; then the exit code is 4.
     """
     from rebuilder.cli.world import ledger_of  # noqa: PLC0415 - the database library is slow to load
+    from rebuilder.store.opening import open_database  # noqa: PLC0415 - as above
     from rebuilder.store.restore import rebuild_from  # noqa: PLC0415
 
     settings = options.settings_from(config, results=results)
     restored = rebuild_from(ledger_of(settings), settings.results)
-    _keep_out(settings)
+    _keep_out(settings, open_database(settings))
     if as_json:
         say_json(restored)
     else:
@@ -138,9 +142,9 @@ def restore(file: Path, config: Path | None, *, as_json: bool) -> None:
     written = regular_file(file, "name a file that `rebuilder ledger backup` wrote")
     settings = options.settings_from(config)
     database = open_database(settings, Preparation.UPGRADE)
-    _keep_out(settings)  # notes whom this ledger has revoked, before it gives way
+    _keep_out(settings, database)  # notes whom this ledger has revoked, before it gives way
     copied = read(database, written)
-    _keep_out(settings)
+    _keep_out(settings, database)
     if as_json:
         found = {"tables": copied.tables, "rows": copied.rows, "replaced": copied.replaced}
         say_json({"ledger": database.name, **found})
@@ -171,13 +175,12 @@ def check(config: Path | None, *, as_json: bool) -> int:
     return 4 if found.faults else 0
 
 
-def _keep_out(settings: Settings) -> None:
+def _keep_out(settings: Settings, database: Database) -> None:
     """Have keys that were revoked be so in this ledger as well, which may be older than their revocation."""
-    from rebuilder.store.opening import open_database  # noqa: PLC0415 - as above
     from rebuilder.store.revocations import Revocations  # noqa: PLC0415 - as above
     from rebuilder.store.workers import Workers  # noqa: PLC0415 - as above
 
-    Revocations(settings.state).agree(Workers(open_database(settings)))
+    Revocations(settings.state).agree(Workers(database))
 
 
 def _conclusion(line: Conclusion) -> str:

@@ -64,6 +64,11 @@ def listed(connection: Connection) -> tuple[Block, ...]:
     return tuple(Block(pattern=row.pattern, reason=row.reason) for row in connection.execute(_LISTED))
 
 
+def in_force(connection: Connection, standing: Sequence[Block]) -> tuple[Block, ...]:
+    """Give all blocks: those of the settings, then the ledger's."""
+    return (*standing, *listed(connection))
+
+
 def is_blocked(column: sa.ColumnElement[str], blocks: Iterable[Block]) -> sa.ColumnElement[bool]:
     """Say in SQL that one of the blocks is about the package of that name."""
     return sa.or_(sa.false(), *(block.clause(column) for block in blocks))

@@ -12,11 +12,9 @@ from sqlalchemy.engine import Connection
 from rebuilder.errors import UsageError
 from rebuilder.model.job import JobState
 from rebuilder.store import farm_tables
-from rebuilder.store.blocking import Block, fits, listed, settle
+from rebuilder.store.blocking import Block, fits, in_force, listed, settle
 from rebuilder.store.database import Database
 from rebuilder.store.dialects import insert
-
-__all__ = ["Block", "Blocks", "SuiteState"]
 
 _BLOCKS, _SUITES, _JOBS = farm_tables.blocks, farm_tables.suites, farm_tables.jobs
 
@@ -51,14 +49,14 @@ class Blocks:
         with self._database.write() as connection:
             statement = insert(connection, _BLOCKS).values(pattern=block.pattern, **values)
             connection.execute(statement.on_conflict_do_update(index_elements=["pattern"], set_=values))
-            return settle(connection, (*self._standing, *listed(connection)), at).held
+            return settle(connection, in_force(connection, self._standing), at).held
 
     def unblock(self, pattern: str, at: datetime) -> int:
         """Remove a block and free the jobs that no other one holds; raise UsageError if there is none such."""
         with self._database.write() as connection:
             if not connection.execute(_BLOCKS.delete().where(_BLOCKS.c.pattern == pattern)).rowcount:
                 raise UsageError(f"no block {pattern[:120]!r}", hint="`rebuilder block list` shows them")
-            return settle(connection, (*self._standing, *listed(connection)), at).freed
+            return settle(connection, in_force(connection, self._standing), at).freed
 
     def cancelled(self, pattern: str) -> int:
         """Count the cancelled jobs of the packages that a pattern names."""

@@ -20,7 +20,7 @@ from rebuilder.model.cause import Cause
 from rebuilder.model.digest import Digest
 from rebuilder.model.job import Backlog, Job, JobKind, JobState, Lease, NewJob, RetryRule, retry_rule
 from rebuilder.store import by_hand, farm_tables
-from rebuilder.store.blocking import Block, Settled, listed, names_any, settle
+from rebuilder.store.blocking import Block, Settled, in_force, names_any, settle
 from rebuilder.store.claiming import Offer, heads, queues, take
 from rebuilder.store.database import Database
 from rebuilder.store.job_rows import add_jobs, job_of, row_of, to_job, to_lease
@@ -256,7 +256,7 @@ class Jobs:
             return by_hand.prioritize(connection, wanted.clause(), priority, at)
 
     def _blocks(self, connection: Connection) -> tuple[Block, ...]:
-        return (*self._standing, *listed(connection))
+        return in_force(connection, self._standing)
 
     def _settle_any(self, connection: Connection, found: Sequence[Row[Any]], at: datetime) -> bool:
         """Whether a block names one of these jobs; then what blocks name is held."""

@@ -11,7 +11,7 @@ from sqlalchemy.engine import Connection
 from rebuilder.model.catalogue import Catalogue, Offer
 from rebuilder.model.job import Purpose
 from rebuilder.store import offers
-from rebuilder.store.blocking import listed
+from rebuilder.store.blocking import in_force
 from rebuilder.store.database import Database
 from rebuilder.store.due import Order, due, enqueue
 from rebuilder.store.estimate import Estimate, estimate
@@ -87,4 +87,4 @@ def _analyze(connection: Connection, table: str) -> None:
 
 
 def _with_blocks(connection: Connection, order: Order) -> Order:
-    return replace(order, blocked=(*order.blocked, *listed(connection)))
+    return replace(order, blocked=in_force(connection, order.blocked))

@@ -9,7 +9,8 @@ import pytest
 from rebuilder.errors import UsageError
 from rebuilder.model.cause import Cause
 from rebuilder.model.job import JobKind, JobState
-from rebuilder.store.blocks import Block, Blocks
+from rebuilder.store.blocking import Block
+from rebuilder.store.blocks import Blocks
 from rebuilder.store.database import Database
 from rebuilder.store.jobs import Jobs, Selection
 from tests.store.owing import MINUTE, NOON, claim, claimed, new, opened, worker

@@ -14,7 +14,8 @@ from rebuilder.model.digest import Digest
 from rebuilder.model.job import JobKind, JobState, Purpose
 from rebuilder.model.verdict import Verdict
 from rebuilder.store import tables
-from rebuilder.store.blocks import Block, Blocks
+from rebuilder.store.blocking import Block
+from rebuilder.store.blocks import Blocks
 from rebuilder.store.conclusions import EventKind
 from rebuilder.store.database import Database
 from rebuilder.store.due import Ages, Order

@@ -41,7 +41,7 @@ def list_blocks(config: Path | None, *, as_json: bool) -> None:
 @options.json_option
 def add(pattern: str, reason: str, config: Path | None, *, as_json: bool) -> None:
     """Block the source packages that PATTERN names, and hold what waits for them. `*` and `?` stand for others."""
-    from rebuilder.store.blocks import Block  # noqa: PLC0415 - the database library is slow to load
+    from rebuilder.store.blocking import Block  # noqa: PLC0415 - the database library is slow to load
 
     try:
         verify_pattern(pattern)
